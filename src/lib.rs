@@ -1,0 +1,5 @@
+//! Doitong: one GraphQL endpoint in front of AI video, image, speech and avatar models.
+
+pub mod catalog;
+pub mod domain;
+pub mod providers;
