@@ -2,4 +2,6 @@
 
 pub mod catalog;
 pub mod domain;
+pub mod egress;
+pub mod media;
 pub mod providers;

@@ -4,12 +4,16 @@
 //! those wrap every adapter once ([`Cx`] and the registry). Nothing retries inside a call, since a second submit can
 //! cost money: a second try is a new step of the job.
 
+pub mod adapters;
+pub mod http;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use crate::domain::{ContentInput, Fault, GenerationId, GenerationType, Upstream, output::Outputs};
+pub use http::{Call, Cx, Reply};
 
 /// What every adapter does.
 #[async_trait]
@@ -36,12 +40,14 @@ pub trait Provider: Send + Sync {
         Ok(Reconciled::Unsupported)
     }
 
+    /// Adds the upstream's credentials to the download of an output that asks for them (`authorized`).
+    async fn authorize(&self, _cx: &Cx, call: Call) -> Result<Call, Fault> {
+        Ok(call)
+    }
+
     /// The cheapest call that proves the credentials, for `doitong doctor`.
     async fn check(&self, cx: &Cx) -> Result<(), Fault>;
 }
-
-/// What a call may use: the HTTP client, base URL, credentials and deadline of this upstream. Filled in by `http.rs`.
-pub struct Cx {}
 
 /// The work, as an adapter sees it: valid, adjusted to what the route can serve.
 #[derive(Clone, Debug)]

@@ -1,0 +1,266 @@
+//! How adapters call out: one client, one base-URL override, one reading of transport errors.
+//!
+//! An adapter builds a [`Call`] from the *documented* URL; the override of `[upstreams.<id>] base_url` is applied here.
+//! Transport errors become faults with a true verdict: a connection that never stood is `NotReached`, everything
+//! later is `Unknown`. What a status and a body mean is the adapter's `classify`.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{Method, header::HeaderMap};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+use crate::{
+    domain::{
+        Clock, Fault, Timestamp, Upstream, Verdict,
+        fault::{Kind, Verdict::Refused},
+    },
+    media::{InputFile, Inputs},
+};
+
+/// The largest answer that is read into memory: a batch of pictures in base64.
+const MAX_ANSWER_BYTES: usize = 128 << 20;
+
+/// What a call may use: the HTTP client, base URL, credentials and caches of one upstream.
+#[derive(Clone)]
+pub struct Cx {
+    /// The upstream this is for.
+    pub upstream: Upstream,
+    /// The shared client: no redirects, bounded connect time.
+    pub client: reqwest::Client,
+    /// Replaces scheme and host of every documented URL.
+    pub base: Option<Url>,
+    /// The upstream's secrets by variable name, those that are set.
+    pub secrets: Arc<HashMap<String, SecretString>>,
+    /// Input files: reads them, or makes them reachable.
+    pub inputs: Arc<Inputs>,
+    /// The time.
+    pub clock: Clock,
+    /// Tokens and look-ups of this upstream.
+    pub cache: Arc<Cache>,
+}
+
+impl Cx {
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A credential by its variable name; a fault of kind `Account` when it is not set.
+    pub fn secret(&self, name: &str) -> Result<&str, Fault> {
+        self.try_secret(name).ok_or_else(|| Fault::refused(Kind::Account, format!("{name} is not set")))
+    }
+
+    /// A credential by its variable name, if it is set.
+    pub fn try_secret(&self, name: &str) -> Option<&str> {
+        self.secrets.get(name).map(ExposeSecret::expose_secret)
+    }
+
+    /// The address behind a documented URL: itself, or the same path under the override.
+    /// An address that lies under the override already (an upstream's own link) stays as it is.
+    pub fn url(&self, documented: &str) -> Result<Url, Fault> {
+        let url = Url::parse(documented)
+            .map_err(|error| Fault::new(Kind::Garbled, Refused, "not a URL").because(error))?;
+        let Some(base) = &self.base else { return Ok(url) };
+        if url.origin() == base.origin() {
+            return Ok(url);
+        }
+        let mut moved = base.clone();
+        moved.set_path(&format!("{}{}", base.path().trim_end_matches('/'), url.path()));
+        moved.set_query(url.query());
+        Ok(moved)
+    }
+
+    /// A call to a documented URL.
+    pub fn call(&self, method: Method, documented: &str) -> Result<Call, Fault> {
+        Ok(Call(self.client.request(method, self.url(documented)?)))
+    }
+
+    /// A GET.
+    pub fn get(&self, documented: &str) -> Result<Call, Fault> {
+        self.call(Method::GET, documented)
+    }
+
+    /// A POST.
+    pub fn post(&self, documented: &str) -> Result<Call, Fault> {
+        self.call(Method::POST, documented)
+    }
+
+    /// The bytes of an input (`https:`, `data:` or a file uploaded to us), for services that want them in the request.
+    pub async fn input(&self, url: &str) -> Result<InputFile, Fault> {
+        self.inputs.read(url).await
+    }
+
+    /// An address of this input that the upstream can fetch: a public URL as it is, anything else by way of our
+    /// media store. A fault of kind `Account` where the store has no public address.
+    pub async fn input_url(&self, url: &str) -> Result<String, Fault> {
+        self.inputs.reachable(url, self.on_this_machine()).await
+    }
+
+    fn on_this_machine(&self) -> bool {
+        self.base.as_ref().and_then(Url::host).is_some_and(|host| match host {
+            url::Host::Domain(name) => name == "localhost",
+            url::Host::Ipv4(ip) => ip.is_loopback(),
+            url::Host::Ipv6(ip) => ip.is_loopback(),
+        })
+    }
+}
+
+/// A request being built.
+#[must_use]
+pub struct Call(reqwest::RequestBuilder);
+
+impl Call {
+    /// Adds a header.
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self(self.0.header(name, value))
+    }
+
+    /// `Authorization: Bearer`.
+    pub fn bearer(self, token: &str) -> Self {
+        Self(self.0.bearer_auth(token))
+    }
+
+    /// `Authorization: Basic`.
+    pub fn basic(self, user: &str, password: Option<&str>) -> Self {
+        Self(self.0.basic_auth(user, password))
+    }
+
+    /// Adds query parameters.
+    pub fn query(self, pairs: &[(&str, &str)]) -> Self {
+        Self(self.0.query(pairs))
+    }
+
+    /// A JSON body.
+    pub fn json(self, body: &Value) -> Self {
+        Self(self.0.json(body))
+    }
+
+    /// A multipart form.
+    pub fn form(self, form: reqwest::multipart::Form) -> Self {
+        Self(self.0.multipart(form))
+    }
+
+    /// A body of bytes.
+    pub fn body(self, content_type: &str, bytes: impl Into<Bytes>) -> Self {
+        Self(self.0.header(reqwest::header::CONTENT_TYPE, content_type).body(bytes.into()))
+    }
+
+    /// Bounds the whole exchange; 60 s when not set.
+    pub fn timeout(self, limit: Duration) -> Self {
+        Self(self.0.timeout(limit))
+    }
+
+    /// Sends it and reads the answer whole, whatever its status.
+    pub async fn send(self) -> Result<Reply, Fault> {
+        let mut response = self.0.send().await.map_err(|error| transport(&error))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| transport(&error))? {
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err(Fault::new(Kind::Garbled, Verdict::Unknown, "the answer is too large"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Reply { status, headers, body: body.freeze() })
+    }
+
+    /// Sends it and hands the body over as a stream, for downloads.
+    pub async fn open(self) -> Result<reqwest::Response, Fault> {
+        self.0.send().await.map_err(|error| transport(&error))
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// Whether the status is 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body as a value of `T`; a fault of kind `Garbled` and verdict `Unknown` when it is none.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Fault::new(Kind::Garbled, Verdict::Unknown, format!("HTTP {}, unreadable body", self.status)).because(error)
+        })
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// `Retry-After` in seconds, where it is given so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+    }
+
+    /// What a status says when the body says no more: the base that `classify` refines.
+    /// 4xx and 503 surely started nothing; of the other 5xx nobody knows.
+    pub fn fault(&self, detail: impl Into<String>) -> Fault {
+        let (kind, verdict) = match self.status {
+            401 | 402 | 403 => (Kind::Account, Refused),
+            429 => (Kind::Busy, Refused),
+            404 | 410 => (Kind::Gone, Refused),
+            408 => (Kind::Down, Verdict::Unknown),
+            400..=499 => (Kind::InvalidInput, Refused),
+            503 => (Kind::Down, Refused),
+            500..=599 => (Kind::Down, Verdict::Unknown),
+            _ => (Kind::Garbled, Verdict::Unknown),
+        };
+        Fault::new(kind, verdict, format!("HTTP {}: {}", self.status, detail.into())).retry_after(self.retry_after())
+    }
+}
+
+fn transport(error: &reqwest::Error) -> Fault {
+    let (verdict, what) = if error.is_connect() {
+        (Verdict::NotReached, "no connection")
+    } else if error.is_builder() {
+        (Verdict::NotReached, "the request could not be built")
+    } else if error.is_timeout() {
+        (Verdict::Unknown, "no answer in time")
+    } else {
+        (Verdict::Unknown, "the connection broke")
+    };
+    // The error's own text may carry a signed URL; only its innermost cause is kept.
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    let detail = if std::ptr::eq(cause, error as &dyn std::error::Error) { String::new() } else { format!(": {cause}") };
+    Fault::new(Kind::Down, verdict, format!("{what}{detail}"))
+}
+
+/// Values that live for a while: access tokens, voice lists. Shared by all calls to one upstream of this process.
+#[derive(Default)]
+pub struct Cache(Mutex<HashMap<String, (Timestamp, Value)>>);
+
+impl Cache {
+    /// The value kept under this name, if it is still good.
+    pub fn get(&self, name: &str, now: Timestamp) -> Option<Value> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.get(name).filter(|(until, _)| *until > now).map(|(_, value)| value.clone())
+    }
+
+    /// Keeps a value until then.
+    pub fn put(&self, name: &str, value: Value, until: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), (until, value));
+    }
+}
