@@ -1,6 +1,7 @@
 //! Doitong: one GraphQL endpoint in front of AI video, image, speech and avatar models.
 
 pub mod catalog;
+pub mod db;
 pub mod domain;
 pub mod egress;
 pub mod media;

@@ -1,0 +1,3 @@
+//! The database: where it is and how it is reached.
+
+pub mod embedded;
