@@ -6,3 +6,4 @@ pub mod domain;
 pub mod egress;
 pub mod media;
 pub mod providers;
+pub mod webhooks;

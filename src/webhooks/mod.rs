@@ -1,0 +1,3 @@
+//! Webhooks: telling the caller's server what became of a generation.
+
+pub mod signature;
