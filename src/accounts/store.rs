@@ -202,11 +202,12 @@ pub(super) async fn insert_key(
     key: &Key,
     now: Timestamp,
 ) -> sqlx::Result<()> {
+    let hash = key.hash();
     sqlx::query!(
         "insert into api_key (account_id, mode, hash, prefix, created_at) values ($1, $2, $3, $4, $5)",
         account.get(),
         mode.as_str(),
-        key.hash().bytes(),
+        hash.bytes(),
         key.prefix(),
         now
     )

@@ -2,6 +2,7 @@
 
 mod batch;
 mod bus;
+pub mod embedded;
 
 use std::time::Duration;
 
