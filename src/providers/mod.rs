@@ -6,6 +6,7 @@
 
 pub mod adapters;
 pub mod http;
+pub mod sandbox;
 
 use std::{collections::BTreeMap, time::Duration};
 
