@@ -41,12 +41,8 @@ pub(super) fn render(spec: &Spec, clip: &Clip, stop: &CancellationToken) -> anyh
     let mut scene = Scene::new(spec, clip)?;
     let mut encoder = encoder(clip)?;
     let mut bytes = Vec::new();
-    let mut track = MuxerBuilder::new(&mut bytes).video(
-        VideoCodec::H264,
-        clip.size.width,
-        clip.size.height,
-        f64::from(clip.fps),
-    );
+    let mut track =
+        MuxerBuilder::new(&mut bytes).video(VideoCodec::H264, clip.size.width, clip.size.height, f64::from(clip.fps));
     if voice.is_some() {
         track = track.audio(AudioCodec::Aac(AacProfile::Lc), VOICE_RATE, 1);
     }
@@ -148,7 +144,8 @@ impl Scene {
         let (x, y) = (self.still.width / 2, self.still.height * 36 / 100);
         self.still.oval(Oval { x, y, across: unit * 22 / 100, down: unit * 27 / 100 }, self.tint);
         for side in [x - unit * 8 / 100, x + unit * 8 / 100] {
-            self.still.oval(Oval { x: side, y: y - unit * 6 / 100, across: unit * 3 / 100, down: unit * 4 / 100 }, DARK);
+            self.still
+                .oval(Oval { x: side, y: y - unit * 6 / 100, across: unit * 3 / 100, down: unit * 4 / 100 }, DARK);
         }
         self.frame = self.still.clone();
     }

@@ -66,7 +66,9 @@ impl<'a> Block<'a> {
             block.fits = false;
             block.lines.pop();
         }
-        if !block.fits && let Some(last) = block.lines.last_mut() {
+        if !block.fits
+            && let Some(last) = block.lines.last_mut()
+        {
             last.push('…');
         }
         block

@@ -39,7 +39,10 @@ pub struct Sandbox {
 impl Sandbox {
     /// A sandbox whose runs take `time_scale` times as long as usual; 0 makes them instant.
     pub fn new(time_scale: f64) -> Self {
-        Self { renderer: Renderer::default(), time_scale: if time_scale.is_finite() { time_scale.max(0.0) } else { 1.0 } }
+        Self {
+            renderer: Renderer::default(),
+            time_scale: if time_scale.is_finite() { time_scale.max(0.0) } else { 1.0 },
+        }
     }
 
     fn run_ms(&self, of: GenerationType) -> i64 {
@@ -51,6 +54,38 @@ impl Sandbox {
         #[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
         let ms = (usual_ms * self.time_scale) as i64;
         ms.min(SLOW_MS)
+    }
+
+    fn begin(&self, task: &Task, now: i64) -> Result<Submitted, Fault> {
+        let run_ms = match Steering::of(task) {
+            Steering::Unavailable => return Err(Fault::refused(Kind::Down, "the prompt asks for an outage")),
+            Steering::Hang => None,
+            Steering::Slow => Some(SLOW_MS),
+            _ => Some(self.run_ms(task.r#type)),
+        };
+        let run = Run { submitted: now, ready: run_ms.map(|ms| now + ms) };
+        let handle =
+            serde_json::to_string(&run).map_err(|error| Fault::refused(Kind::Garbled, "no handle").because(error))?;
+        let first_look_ms = run_ms.unwrap_or(FIRST_LOOK_MS).min(FIRST_LOOK_MS);
+        Ok(Submitted::Accepted {
+            handle: Handle(handle),
+            poll_after: Some(Duration::from_millis(first_look_ms.unsigned_abs())),
+        })
+    }
+
+    async fn look(&self, task: &Task, handle: &Handle, now: i64) -> Result<Progress, Fault> {
+        let run: Run = serde_json::from_str(&handle.0)
+            .map_err(|error| Fault::refused(Kind::Gone, "not a handle of the sandbox").because(error))?;
+        if let Some(progress) = run.progress(now) {
+            return Ok(progress);
+        }
+        match Steering::of(task) {
+            Steering::Fail => Ok(Progress::Failed(Fault::refused(Kind::Failed, "the prompt asks for a failure"))),
+            Steering::Reject => {
+                Ok(Progress::Failed(Fault::refused(Kind::Moderated, "the prompt asks for a rejection")))
+            }
+            _ => self.render(task).await,
+        }
     }
 
     async fn render(&self, task: &Task) -> Result<Progress, Fault> {
@@ -121,34 +156,11 @@ impl Provider for Sandbox {
     }
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
-        let run_ms = match Steering::of(task) {
-            Steering::Unavailable => return Err(Fault::refused(Kind::Down, "the prompt asks for an outage")),
-            Steering::Hang => None,
-            Steering::Slow => Some(SLOW_MS),
-            _ => Some(self.run_ms(task.r#type)),
-        };
-        let submitted = cx.now().timestamp_millis();
-        let run = Run { submitted, ready: run_ms.map(|ms| submitted + ms) };
-        let handle = serde_json::to_string(&run)
-            .map_err(|error| Fault::refused(Kind::Garbled, "no handle").because(error))?;
-        let first_look_ms = run_ms.unwrap_or(FIRST_LOOK_MS).min(FIRST_LOOK_MS);
-        Ok(Submitted::Accepted {
-            handle: Handle(handle),
-            poll_after: Some(Duration::from_millis(first_look_ms.unsigned_abs())),
-        })
+        self.begin(task, cx.now().timestamp_millis())
     }
 
     async fn poll(&self, cx: &Cx, task: &Task, handle: &Handle) -> Result<Progress, Fault> {
-        let run: Run = serde_json::from_str(&handle.0)
-            .map_err(|error| Fault::refused(Kind::Gone, "not a handle of the sandbox").because(error))?;
-        if let Some(progress) = run.progress(cx.now().timestamp_millis()) {
-            return Ok(progress);
-        }
-        match Steering::of(task) {
-            Steering::Fail => Ok(Progress::Failed(Fault::refused(Kind::Failed, "the prompt asks for a failure"))),
-            Steering::Reject => Ok(Progress::Failed(Fault::refused(Kind::Moderated, "the prompt asks for a rejection"))),
-            _ => self.render(task).await,
-        }
+        self.look(task, handle, cx.now().timestamp_millis()).await
     }
 
     async fn cancel(&self, _cx: &Cx, _task: &Task, _handle: &Handle) -> Result<Cancelled, Fault> {

@@ -47,7 +47,8 @@ pub(super) struct Share {
 /// Writes the prompt on a dark panel, and below it what the work was made from.
 pub(super) fn caption(picture: &mut RgbImage, spec: &Spec, share: Share) -> anyhow::Result<()> {
     let (width, height) = (pixels(picture.width()), pixels(picture.height()));
-    let panel = Area { left: width * 0.06, top: height * share.top, width: width * 0.88, height: height * share.height };
+    let panel =
+        Area { left: width * 0.06, top: height * share.top, width: width * 0.88, height: height * share.height };
     darken(picture, panel);
     let note = spec.from.map(|from| format!("sandbox · {from} · seed {}", spec.seed));
     let note = note.unwrap_or_else(|| format!("sandbox · seed {}", spec.seed));

@@ -16,7 +16,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{clip, picture, sound, spec::{Kind, Spec}};
+use super::{
+    clip, picture, sound,
+    spec::{Kind, Spec},
+};
 use crate::domain::output::{Output, Outputs, Source};
 
 /// How long a call waits for its turn before it says "still running".

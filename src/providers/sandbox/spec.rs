@@ -319,7 +319,7 @@ mod tests {
         for (given, width, height) in [
             (json!({}), 1024, 1024),
             (json!({"aspectRatio": "16:9"}), 1360, 765),
-            (json!({"aspectRatio": "9:16", "resolution": "2k"}), 1530, 2720),
+            (json!({"aspectRatio": "9:16", "resolution": "2k"}), 1539, 2736),
             (json!({"resolution": "4k"}), 4096, 4096),
             (json!({"resolution": "1024x1536"}), 1024, 1536),
             (json!({"aspectRatio": "1536x1024"}), 1536, 1024),
