@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod db;
 pub mod domain;
 pub mod egress;
+pub mod http;
 pub mod media;
 pub mod providers;
 pub mod webhooks;
