@@ -5,6 +5,8 @@ pub mod config;
 
 pub mod worker;
 
+pub mod http;
+
 pub mod accounts;
 pub mod catalog;
 pub mod db;
