@@ -14,12 +14,14 @@ pub(super) struct Area {
     pub(super) top: f32,
     pub(super) width: f32,
     pub(super) height: f32,
+    /// How many lines of the largest lettering fill it.
+    pub(super) lines: f32,
 }
 
 /// Draws text, centred, as large as it fits; what does not fit at the smallest size is cut with an ellipsis.
 pub(super) fn draw(picture: &mut RgbImage, text: &str, area: Area, colour: Rgb<u8>) -> anyhow::Result<()> {
     let font = FontRef::try_from_slice(FONT).context("the font of the sandbox")?;
-    let largest = (area.width.min(area.height) / 4.0).max(8.0);
+    let largest = (area.width.min(area.height) / area.lines).max(8.0);
     let smallest = (area.width.min(area.height) / 18.0).max(7.0);
     let mut size = largest;
     let block = loop {
