@@ -4,7 +4,7 @@ use ab_glyph::{Font, FontRef, Glyph, PxScale, PxScaleFont, ScaleFont, point};
 use anyhow::Context;
 use image::{Rgb, RgbImage};
 
-/// DejaVu Sans, cut down; see the README beside it.
+/// `DejaVu` Sans, cut down; see the README beside it.
 const FONT: &[u8] = include_bytes!("font/DejaVuSans-subset.ttf");
 
 /// The part of a picture that text may fill.
@@ -112,7 +112,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "pixels, and the casts saturate")]
+    #[expect(clippy::cast_possible_truncation, reason = "pixels, and the casts saturate")]
     fn draw_glyph(&self, picture: &mut RgbImage, glyph: Glyph, colour: Rgb<u8>) {
         let Some(outline) = self.font.outline_glyph(glyph) else { return };
         let bounds = outline.px_bounds();

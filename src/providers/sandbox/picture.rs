@@ -144,7 +144,7 @@ fn encode(picture: &RgbImage, format: PictureFormat) -> anyhow::Result<File> {
     Ok(File { bytes, content_type })
 }
 
-/// A stream of numbers that follows from a seed and never changes between releases (SplitMix64).
+/// A stream of numbers that follows from a seed and never changes between releases (`SplitMix64`).
 pub(super) struct Random(u64);
 
 impl Random {

@@ -1,4 +1,4 @@
-use std::io::Cursor;
+use std::{fmt::Write, io::Cursor};
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -205,7 +205,7 @@ fn by_hand() {
         let found = probe(Cursor::new(&file));
         std::fs::write(folder.join(format!("{name}.{}", found.map_or("none", |found| found.extension))), &file)
             .unwrap();
-        report += &format!("{name}: {took:?}, {} bytes, {found:?}\n", file.len());
+        writeln!(report, "{name}: {took:?}, {} bytes, {found:?}", file.len()).unwrap();
     }
     std::fs::write(folder.join("report.txt"), report).unwrap();
 }
