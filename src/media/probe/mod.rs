@@ -13,7 +13,7 @@ use symphonia::{
     core::{
         codecs::CodecParameters,
         formats::{FormatOptions, FormatReader},
-        io::{MediaSource, MediaSourceStream},
+        io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions},
     },
     default::formats::{AdtsReader, FlacReader, MkvReader, MpaReader, OggReader, WavReader},
 };
@@ -44,7 +44,7 @@ pub struct Probe {
     pub fps: Option<f64>,
 }
 
-/// Reads the kind of a file and measures it. `None` for anything but PNG, JPEG, WebP, GIF, MP4, MOV, WebM, MP3, WAV,
+/// Reads the kind of a file and measures it. `None` for anything but PNG, JPEG, WebP, GIF, MP4, MOV, `WebM`, MP3, WAV,
 /// OGG, FLAC, M4A and AAC, and for files of these kinds whose headers are broken.
 pub fn probe<R: Read + Seek + Send + Sync>(mut reader: R) -> Option<Probe> {
     catch_unwind(AssertUnwindSafe(|| {
@@ -86,7 +86,7 @@ fn head<R: Read + Seek>(reader: &mut R, start: u64) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// The length of an ID3v2 tag with its header.
+/// The length of an `ID3v2` tag with its header.
 fn id3_length(head: &[u8]) -> Option<u64> {
     let [b'I', b'D', b'3', _, _, flags, size @ ..] = head else { return None };
     let size = size.first_chunk::<4>()?.iter().fold(0, |size, byte| size << 7 | u64::from(byte & 0x7f));
@@ -118,7 +118,7 @@ impl Kind {
         })
     }
 
-    /// MP4 and QuickTime by the major brand. Still pictures of the family (HEIC, AVIF) are not taken.
+    /// MP4 and `QuickTime` by the major brand. Still pictures of the family (HEIC, AVIF) are not taken.
     fn of_brand(brand: &[u8]) -> Option<Self> {
         match brand.first_chunk::<4>()? {
             b"qt  " => Some(Self::Mov),
@@ -147,8 +147,8 @@ fn measure<R: Read + Seek + Send + Sync>(kind: Kind, file: Section<R>) -> Option
 
 fn picture<R: Read + Seek>(content_type: &'static str, extension: &'static str, file: R) -> Option<Probe> {
     let size = imagesize::reader_size(BufReader::new(file)).ok()?;
-    let side = |pixels: usize| u32::try_from(pixels).ok().filter(|pixels| *pixels > 0);
-    let (width, height) = (side(size.width)?, side(size.height)?);
+    let positive = |pixels: usize| u32::try_from(pixels).ok().filter(|pixels| *pixels > 0);
+    let (width, height) = (positive(size.width)?, positive(size.height)?);
     Some(Probe { content_type, extension, width: Some(width), height: Some(height), duration: None, fps: None })
 }
 
@@ -244,7 +244,7 @@ fn frames_per_second(track: &Track, seconds: f64) -> Option<f64> {
 }
 
 fn stream<'s, R: Read + Seek + Send + Sync + 's>(file: Section<R>) -> MediaSourceStream<'s> {
-    MediaSourceStream::new(Box::new(file), Default::default())
+    MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default())
 }
 
 /// A file from some place on.

@@ -27,7 +27,7 @@ use super::{
 const VOICE_RATE: u32 = 48_000;
 
 /// Samples in an AAC frame.
-const AAC_FRAME: usize = 1024;
+const AAC_FRAME: u16 = 1024;
 
 /// Seconds between pictures at which a player can begin.
 const KEY_SECONDS: u32 = 2;
@@ -100,13 +100,13 @@ impl Voice {
             Ok(())
         })?;
         // Whole frames only: the sound must not outlast the pictures.
-        packets.truncate(samples.len() / AAC_FRAME);
+        packets.truncate(samples.len() / usize::from(AAC_FRAME));
         Ok(Self { packets, loudness })
     }
 
     fn write<W: std::io::Write>(&self, muxer: &mut Muxer<W>) -> anyhow::Result<()> {
         for (index, packet) in (0_u32..).zip(&self.packets) {
-            let samples = f64::from(index) * AAC_FRAME as f64;
+            let samples = f64::from(index) * f64::from(AAC_FRAME);
             muxer.write_audio(samples / f64::from(VOICE_RATE), packet)?;
         }
         Ok(())

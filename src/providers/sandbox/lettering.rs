@@ -4,7 +4,7 @@ use ab_glyph::{Font, FontRef, Glyph, PxScale, PxScaleFont, ScaleFont, point};
 use anyhow::Context;
 use image::{Rgb, RgbImage};
 
-/// DejaVu Sans, cut down; see the README beside it.
+/// `DejaVu` Sans, cut down; see the README beside it.
 const FONT: &[u8] = include_bytes!("font/DejaVuSans-subset.ttf");
 
 /// The part of a picture that text may fill.
@@ -14,12 +14,14 @@ pub(super) struct Area {
     pub(super) top: f32,
     pub(super) width: f32,
     pub(super) height: f32,
+    /// How many lines of the largest lettering fill it.
+    pub(super) lines: f32,
 }
 
 /// Draws text, centred, as large as it fits; what does not fit at the smallest size is cut with an ellipsis.
 pub(super) fn draw(picture: &mut RgbImage, text: &str, area: Area, colour: Rgb<u8>) -> anyhow::Result<()> {
     let font = FontRef::try_from_slice(FONT).context("the font of the sandbox")?;
-    let largest = (area.width.min(area.height) / 4.0).max(8.0);
+    let largest = (area.width.min(area.height) / area.lines).max(8.0);
     let smallest = (area.width.min(area.height) / 18.0).max(7.0);
     let mut size = largest;
     let block = loop {
@@ -110,7 +112,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "pixels, and the casts saturate")]
+    #[expect(clippy::cast_possible_truncation, reason = "pixels, and the casts saturate")]
     fn draw_glyph(&self, picture: &mut RgbImage, glyph: Glyph, colour: Rgb<u8>) {
         let Some(outline) = self.font.outline_glyph(glyph) else { return };
         let bounds = outline.px_bounds();

@@ -47,14 +47,19 @@ pub(super) struct Share {
 /// Writes the prompt on a dark panel, and below it what the work was made from.
 pub(super) fn caption(picture: &mut RgbImage, spec: &Spec, share: Share) -> anyhow::Result<()> {
     let (width, height) = (pixels(picture.width()), pixels(picture.height()));
-    let panel =
-        Area { left: width * 0.06, top: height * share.top, width: width * 0.88, height: height * share.height };
+    let panel = Area {
+        left: width * 0.06,
+        top: height * share.top,
+        width: width * 0.88,
+        height: height * share.height,
+        lines: 4.0,
+    };
     darken(picture, panel);
     let note = spec.from.map(|from| format!("sandbox · {from} · seed {}", spec.seed));
     let note = note.unwrap_or_else(|| format!("sandbox · seed {}", spec.seed));
     let inner = Area { left: panel.left + width * 0.03, width: panel.width - width * 0.06, ..panel };
     let text = Area { height: panel.height * 0.82, ..inner };
-    let footer = Area { top: panel.top + panel.height * 0.84, height: panel.height * 0.12, ..inner };
+    let footer = Area { top: panel.top + panel.height * 0.86, height: panel.height * 0.1, lines: 1.5, ..inner };
     lettering::draw(picture, &spec.text, text, WHITE)?;
     lettering::draw(picture, &note, footer, Rgb([200, 206, 220]))
 }
@@ -139,7 +144,7 @@ fn encode(picture: &RgbImage, format: PictureFormat) -> anyhow::Result<File> {
     Ok(File { bytes, content_type })
 }
 
-/// A stream of numbers that follows from a seed and never changes between releases (SplitMix64).
+/// A stream of numbers that follows from a seed and never changes between releases (`SplitMix64`).
 pub(super) struct Random(u64);
 
 impl Random {

@@ -96,7 +96,12 @@ fn flac(samples: &[f32]) -> anyhow::Result<File> {
     let samples: Vec<i32> = samples.iter().map(|sample| i32::from(to_16_bits(*sample))).collect();
     let config = flacenc::config::Encoder::default().into_verified().map_err(|(_, error)| anyhow!("FLAC: {error}"))?;
     let source = flacenc::source::MemSource::from_samples(&samples, 1, 16, RATE as usize);
-    let stream = flacenc::encode_with_fixed_block_size(&config, source, config.block_size)
+    let mut stream = flacenc::encode_with_fixed_block_size(&config, source, config.block_size)
+        .map_err(|error| anyhow!("FLAC: {error}"))?;
+    // The last block is shorter, but the header's least size is that of the others (RFC 9639, 8.2).
+    stream
+        .stream_info_mut()
+        .set_block_sizes(config.block_size, config.block_size)
         .map_err(|error| anyhow!("FLAC: {error}"))?;
     let mut sink = flacenc::bitsink::ByteSink::new();
     stream.write(&mut sink).map_err(|error| anyhow!("FLAC: {error}"))?;

@@ -1,4 +1,4 @@
-use std::io::Cursor;
+use std::{fmt::Write, io::Cursor};
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -174,9 +174,9 @@ async fn words_in_the_prompt_steer_the_run() {
 }
 
 #[test]
-#[ignore = "writes files to look at: DOITONG_SANDBOX_FILES=/tmp/x cargo test -- --ignored"]
+#[ignore = "writes files of every kind to look at, with what they took, into a folder of the temporary directory"]
 fn by_hand() {
-    let folder = std::path::PathBuf::from(option_env!("SANDBOX_FILES").unwrap_or("/tmp/sandbox-files"));
+    let folder = std::env::temp_dir().join("sandbox-files");
     std::fs::create_dir_all(&folder).unwrap();
     let text = "A lighthouse on a cliff at dusk, long exposure, waves breaking below — “Où est le phare?” Маяк";
     let long = text.repeat(10);
@@ -205,7 +205,7 @@ fn by_hand() {
         let found = probe(Cursor::new(&file));
         std::fs::write(folder.join(format!("{name}.{}", found.map_or("none", |found| found.extension))), &file)
             .unwrap();
-        report += &format!("{name}: {took:?}, {} bytes, {found:?}\n", file.len());
+        writeln!(report, "{name}: {took:?}, {} bytes, {found:?}", file.len()).unwrap();
     }
     std::fs::write(folder.join("report.txt"), report).unwrap();
 }
