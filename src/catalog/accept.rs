@@ -348,8 +348,7 @@ fn scope<'a>(catalog: &'a Catalog, asked: &Asked, option: Option<&str>) -> Resul
     let called = optional.and(option).or(asked.model.as_deref()).unwrap_or_default();
     Ok(match (optional.or(named), provider) {
         (Some(Named { provider, model: Some(model) }), _) => Scope::Model(provider, model, called.to_owned()),
-        (Some(Named { provider, model: None }), _) => Scope::Provider(provider),
-        (None, Some(provider)) => Scope::Provider(provider),
+        (Some(Named { provider, model: None }), _) | (None, Some(provider)) => Scope::Provider(provider),
         (None, None) => Scope::Any,
     })
 }

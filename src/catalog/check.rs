@@ -96,7 +96,7 @@ fn check_model(catalog: &Catalog, provider: &Provider, model: &Model, report: &m
                 report.add("replaced_by", format!("{name} makes {}", other.r#type.as_str()));
             }
             Some((_, other)) => {
-                report.expect(!std::ptr::eq(other, model), "replaced_by", "a model cannot replace itself")
+                report.expect(!std::ptr::eq(other, model), "replaced_by", "a model cannot replace itself");
             }
         }
     }

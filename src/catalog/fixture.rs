@@ -155,7 +155,7 @@ type = "VIDEO"
 quality = 60
 ends_at = "2026-09-01"
 replaced_by = ["hailuo-02"]
-inputs = { text = "required" }
+inputs = { text = "required", text_max = 2000 }
 [[models.routes]]
 upstream = "minimax"
 model = "T2V-01"
