@@ -179,9 +179,8 @@ impl<'a> Resolver<'a> {
     }
 
     fn check_required(&self) -> Result<(), Refusal> {
-        let missing = |(name, spec): &(&String, &OptionSpec)| {
-            spec.required && !self.options.contains_key(name.as_str())
-        };
+        let missing =
+            |(name, spec): &(&String, &OptionSpec)| spec.required && !self.options.contains_key(name.as_str());
         let Some((name, _)) = self.model.options.iter().find(missing) else { return Ok(()) };
         let message = format!("{} needs options.{name}", self.model.id);
         Err(Refusal::about(super::RefusalKind::Option, format!("options.{name}"), message))
