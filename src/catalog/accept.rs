@@ -110,6 +110,9 @@ impl<'a> Request<'a> {
                 Err(_) => {}
             }
         }
+        if served.iter().any(|one| !one.model.specialist) {
+            served.retain(|one| !one.model.specialist);
+        }
         match told {
             Some((_, refusal)) if served.is_empty() => Err(refusal),
             _ => Ok(served),

@@ -381,6 +381,19 @@ fn an_automatic_choice_follows_the_priority() {
 }
 
 #[test]
+fn a_specialist_serves_only_what_nothing_else_can() {
+    let audio = |provider, options| {
+        let asked = Asked { priority: Priority::Cost, ..asked(GenerationType::Audio, provider, options) };
+        accept(&asked).model.to_string()
+    };
+    assert_eq!(audio(None, json!({})), "v3");
+    assert_eq!(audio(Some("elevenlabs"), json!({})), "v3");
+    assert_eq!(audio(None, json!({"loop": true})), "effects");
+    assert_eq!(audio(Some("elevenlabs"), json!({"loop": true})), "effects");
+    assert_eq!(audio(Some("elevenlabs"), json!({"model": "effects"})), "effects");
+}
+
+#[test]
 fn a_quote_lists_what_else_could_serve() {
     well(|catalog, cx| {
         let quote = catalog.quote(&with_image(video("kling", json!({}))), cx).unwrap();

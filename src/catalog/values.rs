@@ -20,14 +20,6 @@ pub(super) enum Fit {
     Nearest(Value),
 }
 
-impl Fit {
-    pub(super) fn into_value(self) -> Value {
-        match self {
-            Self::Exact(value) | Self::Nearest(value) => value,
-        }
-    }
-}
-
 /// Fits a value to an option. The error continues a sentence that begins with the field's name.
 pub(super) fn fit(name: &str, spec: &OptionSpec, asked: &Value) -> Result<Fit, String> {
     if let Some(value) = by_alias(spec, asked) {
@@ -313,6 +305,7 @@ fn height(text: &str) -> Option<f64> {
         // Those of pictures are square: the height of as many pixels in 16:9.
         "1k" => 768.0,
         "2k" => 1536.0,
+        "3k" => 1848.0,
         _ => 0.0,
     };
     if named > 0.0 {
