@@ -94,6 +94,9 @@ pub struct Inputs {
     /// Groups of which exactly one must be given: `[["text", "audio"]]`.
     #[serde(default)]
     pub one_of: Vec<Vec<InputName>>,
+    /// Groups of which at least one must be given: `[["text", "image"]]`.
+    #[serde(default)]
+    pub any_of: Vec<Vec<InputName>>,
 }
 
 /// Whether an input has to be there.
