@@ -6,6 +6,7 @@
 
 pub mod adapters;
 pub mod http;
+pub mod wire;
 
 use std::{collections::BTreeMap, time::Duration};
 
