@@ -1,2 +1,4 @@
 //! The integration tests: one binary, real PostgreSQL, real HTTP.
+mod egress;
+mod embedded;
 mod providers;
