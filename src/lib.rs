@@ -1,8 +1,14 @@
 //! Doitong: one GraphQL endpoint in front of AI video, image, speech and avatar models.
 
+pub mod app;
+pub mod config;
+
+pub mod worker;
+
+pub mod http;
+
 pub mod accounts;
 pub mod catalog;
-pub mod config;
 pub mod db;
 pub mod domain;
 pub mod egress;

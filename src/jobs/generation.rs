@@ -105,6 +105,9 @@ pub struct Attempt {
     pub model: String,
     /// The service behind them.
     pub upstream: String,
+    /// The route, by its id.
+    #[serde(default)]
+    pub route: Option<String>,
     /// What came of it.
     pub outcome: Outcome,
     /// When it began.

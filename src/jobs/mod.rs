@@ -27,7 +27,7 @@ use crate::{
     accounts::Caller,
     catalog::Choice,
     db::{Batcher, Bus},
-    domain::{Clock, GenerationId, GenerationType, Status, Timestamp, output::Outputs},
+    domain::{AccountId, Clock, GenerationId, GenerationType, Mode, Status, Timestamp, output::Outputs},
     providers::Handle,
 };
 pub use cancel::Cancel;
@@ -168,8 +168,17 @@ impl Jobs {
 
     /// A generation of this caller.
     pub async fn find(&self, caller: &Caller, id: GenerationId) -> anyhow::Result<Option<Generation>> {
-        let lookup = store::Lookup { account: caller.account, mode: caller.mode, id };
-        Ok(self.lookups.run(lookup).await??)
+        self.find_for_delivery(caller.account, caller.mode, id).await
+    }
+
+    /// A generation whose webhook is to be delivered.
+    pub async fn find_for_delivery(
+        &self,
+        account: AccountId,
+        mode: Mode,
+        id: GenerationId,
+    ) -> anyhow::Result<Option<Generation>> {
+        Ok(self.lookups.run(store::Lookup { account, mode, id }).await??)
     }
 
     /// This caller's generations, newest first, those older than `after`.

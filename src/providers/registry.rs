@@ -39,7 +39,6 @@ struct Entry {
     cx: Cx,
     calls: Semaphore,
     submits: DefaultDirectRateLimiter,
-    variables: Vec<Vec<String>>,
 }
 
 /// The adapters of this process.
@@ -77,18 +76,15 @@ impl Registry {
                 cx,
                 calls: Semaphore::new(spec.concurrent_calls.max(1) as usize),
                 submits: RateLimiter::direct(Quota::per_minute(rate)),
-                variables: spec.credentials.clone(),
             };
             (upstream.to_string(), entry)
         };
         Ok(Self { entries: parts.adapters.into_iter().map(entry).collect(), secrets })
     }
 
-    /// Whether an upstream has an adapter and a full set of credentials.
-    pub fn is_configured(&self, upstream: &Upstream) -> bool {
-        self.entries.get(upstream.as_str()).is_some_and(|entry| {
-            entry.variables.is_empty() || entry.variables.iter().any(|set| set.iter().all(|name| self.has(name)))
-        })
+    /// Whether an upstream has an adapter.
+    pub fn serves(&self, upstream: &Upstream) -> bool {
+        self.entries.contains_key(upstream.as_str())
     }
 
     /// Whether a credential is set.

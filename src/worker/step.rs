@@ -341,6 +341,7 @@ impl Work {
             provider: self.job.provider.to_string(),
             model: self.job.model.to_string(),
             upstream: self.job.upstream.to_string(),
+            route: Some(self.job.route.clone()),
             outcome,
             started_at,
             ended_at: (outcome != Outcome::Accepted).then(|| self.now()),
