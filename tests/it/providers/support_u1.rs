@@ -6,7 +6,8 @@ use axum::Router;
 use doitong::{
     catalog::spec::{self, InputName, Need, OneOrMany},
     domain::{Clock, ContentInput, Fault, GenerationId, output::Outputs},
-    media::Inputs,
+    egress::Egress,
+    media::{Inputs, Store},
     providers::{Cx, Handle, Progress, Provider, Submitted, Task, http::Cache},
 };
 use serde_json::{Map, Value, json};
@@ -28,17 +29,24 @@ pub async fn serve(router: Router) -> Url {
 
 /// A context that leads to a double.
 pub fn cx(provider: &dyn Provider, base: &Url, secrets: &[(&str, &str)]) -> Cx {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    doitong::egress::use_ring();
     let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
     Cx {
         upstream: provider.upstream(),
         client: reqwest::Client::builder().no_proxy().build().unwrap(),
         base: Some(base.clone()),
         secrets: Arc::new(secrets.collect::<HashMap<_, _>>()),
-        inputs: Arc::new(Inputs {}),
+        inputs: Arc::new(inputs()),
         clock: Clock::default(),
         cache: Arc::new(Cache::default()),
     }
+}
+
+/// Input files kept in memory and served from a made-up address.
+fn inputs() -> Inputs {
+    let public = Url::parse("https://gateway.example.com").unwrap();
+    let store = Store::open("memory:///", Path::new(env!("CARGO_TARGET_TMPDIR")), Some(public)).unwrap();
+    Inputs::new(Arc::new(store), Egress::new(true).unwrap())
 }
 
 /// The catalogue file of a provider.
@@ -142,9 +150,10 @@ fn inputs(model: &spec::Model, route: &spec::Route) -> Vec<ContentInput> {
         let fits = NAMES.iter().zip(needs).all(|(name, need)| match need {
             Some(Need::Required) => has(*name),
             Some(Need::Optional) => true,
-            None => !has(*name),
+            Some(Need::Unused) | None => !has(*name),
         });
         let grouped = of.any_of.iter().all(|group| group.iter().any(|name| has(*name)))
+            && of.requires.iter().all(|(name, others)| !has(*name) || others.iter().all(|other| has(*other)))
             && of.one_of.iter().all(|group| group.iter().filter(|name| has(**name)).count() == 1);
         for picture in [LINK, PNG] {
             let one = |name: InputName, url: &str| has(name).then(|| url.to_owned());
