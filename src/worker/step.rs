@@ -334,7 +334,8 @@ impl Work {
             | Change::Resubmit { due_at, .. } => *due_at,
             Change::FailOver { .. } => self.now(),
         };
-        let write = || self.app.jobs.advance(&self.job, self.lease, &change, attempts).map_err(anyhow::Error::from).boxed();
+        let write =
+            || self.app.jobs.advance(&self.job, self.lease, &change, attempts).map_err(anyhow::Error::from).boxed();
         Ok(insist(write).await?.map(|()| Some(due_at)))
     }
 

@@ -109,7 +109,7 @@ fn variations(model: &spec::Model, route: &spec::Route) -> Vec<Task> {
         .map(|(name, option)| (name.clone(), candidates(option).remove(0)))
         .collect();
     let mut tasks = Vec::new();
-    for input in inputs(model, route) {
+    for input in input_sets(model, route) {
         tasks.push(build(model, route, input.clone(), &required));
         for (name, option) in &model.options {
             for value in candidates(option) {
@@ -141,7 +141,7 @@ const NAMES: [InputName; 6] =
     [InputName::Text, InputName::Image, InputName::LastImage, InputName::Images, InputName::Video, InputName::Audio];
 
 /// Every set of inputs that the model and this route take, each by address and, for pictures, inline.
-fn inputs(model: &spec::Model, route: &spec::Route) -> Vec<ContentInput> {
+fn input_sets(model: &spec::Model, route: &spec::Route) -> Vec<ContentInput> {
     let of = &model.inputs;
     let needs = [of.text, of.image, of.last_image, of.images, of.video, of.audio];
     let mut sets = Vec::new();
