@@ -138,8 +138,7 @@ impl App {
 
     /// What serves a job after its upstream did not start it.
     pub fn fail_over(&self, job: &Claimed) -> Option<Choice> {
-        let mut tried: Vec<RouteId> =
-            job.attempts.iter().filter_map(|attempt| attempt.route.clone()).map(RouteId).collect();
+        let mut tried: Vec<RouteId> = job.attempts.iter().filter_map(|attempt| attempt.route.clone()).map(RouteId).collect();
         tried.push(RouteId(job.route.clone()));
         self.with_conditions(job.mode, |catalog, conditions| {
             catalog.fail_over(&job.asked, &tried, job.credit_cost, conditions)
@@ -198,8 +197,7 @@ impl Connected {
         use secrecy::ExposeSecret as _;
         let max = config.database.max_connections;
         if let Some(url) = &secrets.database_url {
-            let options =
-                url.expose_secret().parse().map_err(|_| anyhow::anyhow!("DATABASE_URL is no PostgreSQL URL"))?;
+            let options = url.expose_secret().parse().map_err(|_| anyhow::anyhow!("DATABASE_URL is no PostgreSQL URL"))?;
             return Ok(Self { pool: db::open(options, max).await?, embedded: None });
         }
         let embedded = Embedded::start(data_dir).await?;

@@ -218,7 +218,8 @@ impl Accounts {
     /// Revokes the key with this text or prefix. `false` when there is none.
     pub async fn revoke_key(&self, key_or_prefix: &str) -> sqlx::Result<bool> {
         let mut tx = self.pool.begin().await?;
-        let revoked = store::revoke_key(&mut tx, &Hash::of(key_or_prefix), key_or_prefix, self.clock.now()).await?;
+        let revoked =
+            store::revoke_key(&mut tx, &Hash::of(key_or_prefix), key_or_prefix, self.clock.now()).await?;
         db::tell_keys_changed(&mut tx).await?;
         tx.commit().await?;
         self.forget();
