@@ -8,6 +8,7 @@ pub mod adapters;
 pub mod http;
 pub mod registry;
 pub mod sandbox;
+pub mod wire;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,8 +1,13 @@
 //! One file an upstream.
 
+pub mod kling;
+pub mod minimax;
+pub mod pixverse;
+pub mod vidu;
+
 use super::Provider;
 
-/// All adapters.
+/// Every adapter.
 pub fn all() -> Vec<Box<dyn Provider>> {
-    Vec::new()
+    vec![Box::new(kling::Kling), Box::new(minimax::MiniMax), Box::new(pixverse::PixVerse), Box::new(vidu::Vidu)]
 }
