@@ -206,6 +206,9 @@ pub struct Route {
     pub upstream: Upstream,
     /// The upstream's id of the model (for some services a path).
     pub model: String,
+    /// The credentials it works with, where not every alternative of the upstream's will do. Empty: any of them does.
+    #[serde(default)]
+    pub needs: Vec<String>,
     /// Only for requests with all of these inputs.
     #[serde(default)]
     pub with: Vec<InputName>,
