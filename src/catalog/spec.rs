@@ -107,6 +107,8 @@ pub enum Need {
     Required,
     /// Taken when given.
     Optional,
+    /// Accepted but of no effect: when given, it is listed under `adjustments` as unused.
+    Unused,
 }
 
 /// An input by name.
