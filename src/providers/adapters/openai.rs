@@ -119,10 +119,10 @@ fn image_to_wire(task: &Task, pictures: &[String]) -> Value {
 /// service's 3840x2160.
 fn size(options: &Map<String, Value>) -> Option<String> {
     let text = |name: &str| options.get(name).and_then(Value::as_str);
-    if let Some(size) = text("size") {
-        return Some(size.to_owned());
-    }
     let (ratio, resolution) = (text("aspectRatio"), text("resolution"));
+    if let Some(pixels) = resolution.filter(|resolution| resolution.contains('x')) {
+        return Some(pixels.to_owned());
+    }
     if ratio.is_none() && resolution.is_none() {
         return None;
     }
