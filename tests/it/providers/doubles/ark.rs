@@ -179,7 +179,7 @@ fn fits(body: &Value) -> Result<(), String> {
     let frames = has("first_frame") || has("last_frame");
     let adaptive = body.get("ratio").is_none_or(|ratio| ratio == "adaptive");
     let task = body["omni_reference_task_type"].as_str();
-    let rules = [
+    let demands = [
         (body["duration"].as_i64().is_none_or(|seconds| (shortest..=longest).contains(&seconds)), "duration"),
         (body["resolution"].as_str().is_none_or(|size| sizes.contains(&size)), "resolution"),
         (body.get("camera_fixed").is_none() || !newer && !references, "camera_fixed"),
@@ -194,7 +194,7 @@ fn fits(body: &Value) -> Result<(), String> {
         (task.is_none() || model.contains("2-5"), "omni_reference_task_type"),
         (!matches!(task, Some("edit" | "extend")) || has("reference_video") && adaptive, "omni_reference_task_type"),
     ];
-    match rules.into_iter().find(|(good, _)| !good) {
+    match demands.into_iter().find(|(good, _)| !good) {
         Some((_, field)) => Err(field.into()),
         None => Ok(()),
     }

@@ -88,7 +88,7 @@ fn generate(asked: &Asked, sizes: &[&str], long: bool) -> Response {
         return google::invalid(&problem);
     }
     let image = &body["generationConfig"]["imageConfig"];
-    let sized = image["imageSize"].as_str().is_none_or(|size| sizes.contains(&size));
+    let fits = image["imageSize"].as_str().is_none_or(|size| sizes.contains(&size));
     let shaped = long || image["aspectRatio"].as_str().is_none_or(|ratio| RATIOS[..10].contains(&ratio));
-    if sized && shaped { answer(200, fixture("imagen/picture.json")) } else { google::invalid("image_config") }
+    if fits && shaped { answer(200, fixture("imagen/picture.json")) } else { google::invalid("image_config") }
 }
