@@ -5,6 +5,8 @@
 //! cost money: a second try is a new step of the job.
 
 pub mod adapters;
+pub mod copies;
+pub mod google;
 pub mod http;
 pub mod registry;
 pub mod sandbox;
