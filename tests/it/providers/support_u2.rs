@@ -6,7 +6,8 @@ use axum::Router;
 use doitong::{
     catalog::spec::{self, InputName, Need, OneOrMany},
     domain::{Clock, ContentInput, Fault, GenerationId, output::Outputs},
-    media::Inputs,
+    egress::Egress,
+    media::{Inputs, Store},
     providers::{Cx, Handle, Progress, Provider, Submitted, Task, http::Cache},
 };
 use serde_json::{Map, Value, json};
@@ -15,7 +16,7 @@ use url::Url;
 /// A one-pixel picture.
 pub const PNG: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 /// Whether the media store reads inputs yet; until then routes run with text alone.
-pub const READS_INPUTS: bool = false;
+pub const READS_INPUTS: bool = true;
 /// An input by address.
 pub const LINK: &str = "https://example.com/input";
 
@@ -37,10 +38,17 @@ pub fn cx(provider: &dyn Provider, base: &Url, secrets: &[(&str, &str)]) -> Cx {
         client: reqwest::Client::builder().no_proxy().build().unwrap(),
         base: Some(base.clone()),
         secrets: Arc::new(secrets.collect::<HashMap<_, _>>()),
-        inputs: Arc::new(Inputs {}),
+        inputs: Arc::new(inputs_in_memory()),
         clock: Clock::default(),
         cache: Arc::new(Cache::default()),
     }
+}
+
+/// Input files kept in memory and served from a made-up address.
+fn inputs_in_memory() -> Inputs {
+    let public = Url::parse("https://gateway.example.com").unwrap();
+    let store = Store::open("memory:///", Path::new(env!("CARGO_TARGET_TMPDIR")), Some(public)).unwrap();
+    Inputs::new(Arc::new(store), Egress::new(true).unwrap())
 }
 
 /// The catalogue file of a provider.
