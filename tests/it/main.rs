@@ -5,3 +5,5 @@ mod egress;
 mod embedded;
 mod media;
 mod providers;
+mod published;
+mod support;
