@@ -1,6 +1,7 @@
 //! The HTTP edge.
 
 pub mod media;
+pub mod server;
 
 use std::sync::Arc;
 
