@@ -51,8 +51,8 @@ pub(super) struct SetPlan {
     /// Generations at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     concurrent: Option<u32>,
-    /// Generations a day; 0: unlimited
-    #[arg(long, value_name = "N")]
+    /// Generations a day
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     daily: Option<u32>,
     /// Generations waiting for a place
     #[arg(long, value_name = "N")]
