@@ -9,6 +9,7 @@ pub mod telemetry;
 
 pub mod worker;
 
+pub mod graphql;
 pub mod http;
 
 pub mod accounts;

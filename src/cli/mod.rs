@@ -21,7 +21,7 @@ use crate::{
     app::Connected,
     config::{self, Config, LogFormat, Secrets},
     domain::Clock,
-    egress,
+    egress, graphql,
     lifecycle::Signals,
     telemetry,
 };
@@ -51,6 +51,8 @@ enum Command {
     Accounts(accounts::Command),
     /// Show the catalogue, and which credential each entry waits for
     Providers(providers::Args),
+    /// Print the GraphQL schema
+    Schema,
     /// Apply the database migrations that are missing
     Migrate,
     /// Check database, media store, catalogue and upstream credentials
@@ -117,6 +119,7 @@ async fn short(command: Command, settings: &Settings) -> anyhow::Result<ExitCode
         Command::Keys(command) => keys::run(command, settings).await?,
         Command::Accounts(command) => accounts::run(command, settings).await?,
         Command::Providers(args) => providers::run(&args, &settings.config)?,
+        Command::Schema => output::line(graphql::sdl().trim_end())?,
         Command::Migrate => migrate::run(settings).await?,
         Command::Doctor => return doctor::run(settings).await,
     }

@@ -80,6 +80,7 @@ impl Service {
     async fn start(role: Role, settings: &Settings) -> anyhow::Result<Self> {
         raise_file_limit();
         let config = &settings.config;
+        // Before anything is counted.
         telemetry::metrics();
         let (catalog, secrets) = read_catalog(config)?;
         // First, since an address that is taken is the likeliest thing to be wrong.
@@ -112,7 +113,7 @@ impl Service {
         let app = &self.app;
         let address = listener.local_addr()?;
         app.media.links().listening_on(address);
-        let router = http::router(app.clone());
+        let router = http::router(app.clone(), Some(telemetry::metrics().clone()), app.draining.clone());
         let server = Arc::new(Server::new(router, app.config.server.max_connections, app.draining.clone()));
         let (accepting, end) = (server.clone(), self.end.clone());
         app.spawn("connections", &self.end, async move { accepting.run(listener, &end).await });

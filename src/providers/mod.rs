@@ -5,9 +5,12 @@
 //! cost money: a second try is a new step of the job.
 
 pub mod adapters;
+pub mod copies;
+pub mod google;
 pub mod http;
 pub mod registry;
 pub mod sandbox;
+pub mod wire;
 
 use std::{collections::BTreeMap, time::Duration};
 

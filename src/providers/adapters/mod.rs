@@ -1,8 +1,28 @@
 //! One file an upstream.
 
+pub mod ark;
+pub mod google_tts;
+pub mod imagen;
+pub mod kling;
+pub mod minimax;
+pub mod openai;
+pub mod pixverse;
+pub mod veo;
+pub mod vidu;
+
 use super::Provider;
 
-/// All adapters.
+/// Every adapter.
 pub fn all() -> Vec<Box<dyn Provider>> {
-    Vec::new()
+    vec![
+        Box::new(ark::Ark),
+        Box::new(google_tts::GoogleTts),
+        Box::new(imagen::Imagen),
+        Box::new(kling::Kling),
+        Box::new(minimax::MiniMax),
+        Box::new(openai::OpenAi),
+        Box::new(pixverse::PixVerse),
+        Box::new(veo::Veo),
+        Box::new(vidu::Vidu),
+    ]
 }
