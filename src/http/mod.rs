@@ -5,6 +5,7 @@ mod graphql;
 mod health;
 pub mod media;
 mod operation;
+pub mod server;
 mod sse;
 mod uploads;
 mod ws;

@@ -204,7 +204,12 @@ impl Jobs {
     }
 
     /// Prolongs a lease, for steps that take long.
-    pub async fn prolong(&self, id: GenerationId, lease: Lease, lease_for: Duration) -> sqlx::Result<Result<(), LeaseLost>> {
+    pub async fn prolong(
+        &self,
+        id: GenerationId,
+        lease: Lease,
+        lease_for: Duration,
+    ) -> sqlx::Result<Result<(), LeaseLost>> {
         let until = self.clock.now() + time_delta(lease_for);
         Ok(store::prolong(&self.pool, id, lease, until).await?.then_some(()).ok_or(LeaseLost))
     }
@@ -216,7 +221,12 @@ impl Jobs {
     }
 
     /// Gives a job back for later, unchanged: it waits for a turn at its upstream.
-    pub async fn put_back(&self, job: &Claimed, lease: Lease, due_at: Timestamp) -> sqlx::Result<Result<(), LeaseLost>> {
+    pub async fn put_back(
+        &self,
+        job: &Claimed,
+        lease: Lease,
+        due_at: Timestamp,
+    ) -> sqlx::Result<Result<(), LeaseLost>> {
         let changed = store::put_back(&self.pool, job.id, lease, due_at).await?;
         Ok(changed.then_some(()).ok_or(LeaseLost))
     }
@@ -257,7 +267,13 @@ impl Jobs {
     }
 
     /// Puts off telling the upstream.
-    pub async fn stop_later(&self, id: GenerationId, lease: Lease, due_at: Timestamp, failures: u32) -> sqlx::Result<()> {
+    pub async fn stop_later(
+        &self,
+        id: GenerationId,
+        lease: Lease,
+        due_at: Timestamp,
+        failures: u32,
+    ) -> sqlx::Result<()> {
         store::stop_later(&self.pool, id, lease, due_at, failures).await
     }
 

@@ -8,10 +8,7 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::{
-    domain::{
-        Fault, Verdict,
-        fault::Kind,
-    },
+    domain::{Fault, Verdict, fault::Kind},
     providers::{Progress, Reconciled, Submitted},
 };
 
@@ -81,12 +78,14 @@ fn failure(code: &str, reason: &str, message: &str, retryable: bool) -> Failure 
 }
 
 fn rejected() -> Failure {
-    let message = "The provider's moderation refused the prompt, an input or the result. Change the request and try again.";
+    let message =
+        "The provider's moderation refused the prompt, an input or the result. Change the request and try again.";
     failure("INVALID_INPUT", "CONTENT_REJECTED", message, false)
 }
 
 fn refused() -> Failure {
-    let message = "The provider refused the input. Check prompt, input files and options against its limits, then try again.";
+    let message =
+        "The provider refused the input. Check prompt, input files and options against its limits, then try again.";
     failure("INVALID_INPUT", "UPSTREAM_REFUSED", message, false)
 }
 

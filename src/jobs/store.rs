@@ -10,7 +10,8 @@ use crate::{
     catalog::Asked,
     domain::{
         AccountId, Adjustment, Credits, GenerationId, GenerationType, Mode, ModelId, ProviderId, Status, Timestamp,
-        Upstream, output::{Asset, Outputs},
+        Upstream,
+        output::{Asset, Outputs},
     },
     limits::Allowance,
     providers::Handle,
@@ -85,10 +86,8 @@ pub(super) async fn admit(pool: &PgPool, batch: &[Admission]) -> sqlx::Result<Ve
     let key = |value: fn(&Idempotency) -> String| -> Vec<Option<String>> {
         batch.iter().map(|admission| admission.submission.idempotency.as_ref().map(value)).collect()
     };
-    let fingerprints: Vec<Option<Vec<u8>>> = batch
-        .iter()
-        .map(|admission| Some(admission.submission.idempotency.as_ref()?.fingerprint.to_vec()))
-        .collect();
+    let fingerprints: Vec<Option<Vec<u8>>> =
+        batch.iter().map(|admission| Some(admission.submission.idempotency.as_ref()?.fingerprint.to_vec())).collect();
     let rows = sqlx::query!(
         r#"
         select o_item as "item!", o_outcome as "outcome!: AdmissionOutcome", o_generation as "generation!: GenerationId",
@@ -124,19 +123,22 @@ pub(super) async fn admit(pool: &PgPool, batch: &[Admission]) -> sqlx::Result<Ve
     if rows.len() != batch.len() {
         return Err(sqlx::Error::RowNotFound);
     }
-    Ok(rows.into_iter().map(|row| Admitted {
-        outcome: row.outcome,
-        id: row.generation,
-        allowance: Allowance {
-            per_minute: number(row.per_minute),
-            minute_level: row.level,
-            daily: row.daily.map(number),
-            day_count: number(row.day_count),
-            available: row.available,
-        },
-        retry_after: row.retry_after.map(whole_seconds),
-        queue_position: row.waits.then(|| row.waiting.into()),
-    }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| Admitted {
+            outcome: row.outcome,
+            id: row.generation,
+            allowance: Allowance {
+                per_minute: number(row.per_minute),
+                minute_level: row.level,
+                daily: row.daily.map(number),
+                day_count: number(row.day_count),
+                available: row.available,
+            },
+            retry_after: row.retry_after.map(whole_seconds),
+            queue_position: row.waits.then(|| row.waiting.into()),
+        })
+        .collect())
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
@@ -435,14 +437,10 @@ pub(super) async fn claim(
 }
 
 pub(super) async fn prolong(pool: &PgPool, id: GenerationId, lease: Lease, until: Timestamp) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "update job set due_at = $3 where generation_id = $1 and lease = $2",
-        id.uuid(),
-        lease.0,
-        until
-    )
-    .execute(pool)
-    .await?;
+    let done =
+        sqlx::query!("update job set due_at = $3 where generation_id = $1 and lease = $2", id.uuid(), lease.0, until)
+            .execute(pool)
+            .await?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -693,13 +691,9 @@ pub(super) async fn settle(pool: &PgPool, batch: &[Settlement]) -> sqlx::Result<
 }
 
 pub(super) async fn delete_stopping(pool: &PgPool, id: GenerationId, lease: Lease) -> sqlx::Result<()> {
-    sqlx::query!(
-        "delete from job where generation_id = $1 and lease = $2 and stage = 'stopping'",
-        id.uuid(),
-        lease.0
-    )
-    .execute(pool)
-    .await?;
+    sqlx::query!("delete from job where generation_id = $1 and lease = $2 and stage = 'stopping'", id.uuid(), lease.0)
+        .execute(pool)
+        .await?;
     Ok(())
 }
 

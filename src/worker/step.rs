@@ -136,13 +136,20 @@ impl Work {
         let next = state::after_poll(answer);
         let is_late = self.job.deadline_at.is_some_and(|deadline| deadline <= self.now());
         if is_late && matches!(next, Next::Wait(_) | Next::AskAgain(_)) {
-            return self.fail(state::deadline(), self.job.attempts.clone(), Some(self.now())).await.map(Result::unwrap_or_default);
+            return self
+                .fail(state::deadline(), self.job.attempts.clone(), Some(self.now()))
+                .await
+                .map(Result::unwrap_or_default);
         }
         Ok(self.conclude(next, None).await?.unwrap_or_default())
     }
 
     /// Turns a conclusion into rows.
-    async fn conclude(&self, next: Next, attempt: Option<Attempt>) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
+    async fn conclude(
+        &self,
+        next: Next,
+        attempt: Option<Attempt>,
+    ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
         let mut attempts = self.job.attempts.clone();
         attempts.extend(attempt);
         match next {
@@ -196,7 +203,11 @@ impl Work {
     }
 
     /// Nothing was started: another route serves it, or the same one later, until patience is spent.
-    async fn elsewhere(&self, fault: &Fault, attempts: &[Attempt]) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
+    async fn elsewhere(
+        &self,
+        fault: &Fault,
+        attempts: &[Attempt],
+    ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
         let patience_until = self.job.patience_until.unwrap_or_else(|| self.patience_until());
         if let Some(choice) = self.app.fail_over(&self.job) {
             let to = Box::new(choice);
@@ -225,7 +236,12 @@ impl Work {
         self.store_with(outputs, failures, self.job.attempts.clone()).await
     }
 
-    async fn store_with(&self, outputs: Outputs, failures: u32, attempts: Vec<Attempt>) -> anyhow::Result<Option<Timestamp>> {
+    async fn store_with(
+        &self,
+        outputs: Outputs,
+        failures: u32,
+        attempts: Vec<Attempt>,
+    ) -> anyhow::Result<Option<Timestamp>> {
         let kept = match store_result::keep_all(self, &outputs).await {
             Ok(kept) => kept,
             Err(error) => return self.not_kept(outputs, failures + 1, attempts, &error).await,
@@ -318,7 +334,8 @@ impl Work {
             | Change::Resubmit { due_at, .. } => *due_at,
             Change::FailOver { .. } => self.now(),
         };
-        let write = || self.app.jobs.advance(&self.job, self.lease, &change, attempts).map_err(anyhow::Error::from).boxed();
+        let write =
+            || self.app.jobs.advance(&self.job, self.lease, &change, attempts).map_err(anyhow::Error::from).boxed();
         Ok(insist(write).await?.map(|()| Some(due_at)))
     }
 
