@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use base64::Engine;
 use bytes::{Bytes, BytesMut};
 use reqwest::{Method, header::HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
@@ -66,8 +67,8 @@ impl Cx {
     /// The address behind a documented URL: itself, or the same path under the override.
     /// An address that lies under the override already (an upstream's own link) stays as it is.
     pub fn url(&self, documented: &str) -> Result<Url, Fault> {
-        let url = Url::parse(documented)
-            .map_err(|error| Fault::new(Kind::Garbled, Refused, "not a URL").because(error))?;
+        let url =
+            Url::parse(documented).map_err(|error| Fault::new(Kind::Garbled, Refused, "not a URL").because(error))?;
         let Some(base) = &self.base else { return Ok(url) };
         if url.origin() == base.origin() {
             return Ok(url);
@@ -102,6 +103,24 @@ impl Cx {
     /// media store. A fault of kind `Account` where the store has no public address.
     pub async fn input_url(&self, url: &str) -> Result<String, Fault> {
         self.inputs.reachable(url, self.on_this_machine()).await
+    }
+
+    /// This input for services that take a URL or a `data:` URI in the same field: an address where they can fetch it,
+    /// else its bytes.
+    pub async fn input_ref(&self, url: &str) -> Result<String, Fault> {
+        if url.starts_with("data:") {
+            return Ok(url.to_owned());
+        }
+        match self.input_url(url).await {
+            Ok(reachable) => Ok(reachable),
+            Err(_) => self.input(url).await.map(|file| {
+                format!(
+                    "data:{};base64,{}",
+                    file.content_type,
+                    base64::engine::general_purpose::STANDARD.encode(&file.bytes)
+                )
+            }),
+        }
     }
 
     fn on_this_machine(&self) -> bool {
@@ -229,6 +248,19 @@ impl Reply {
     }
 }
 
+/// The fault of a call that only prepares a submit (a token, an input, a voice list): the work surely did not start.
+pub fn preparing(mut fault: Fault) -> Fault {
+    if fault.verdict == Verdict::Unknown {
+        fault.verdict = Refused;
+    }
+    fault
+}
+
+/// An upstream's words, short enough for a fault's detail.
+pub fn excerpt(text: &str) -> String {
+    text.chars().take(300).collect()
+}
+
 fn transport(error: &reqwest::Error) -> Fault {
     let (verdict, what) = if error.is_connect() {
         (Verdict::NotReached, "no connection")
@@ -244,7 +276,8 @@ fn transport(error: &reqwest::Error) -> Fault {
     while let Some(below) = cause.source() {
         cause = below;
     }
-    let detail = if std::ptr::eq(cause, error as &dyn std::error::Error) { String::new() } else { format!(": {cause}") };
+    let detail =
+        if std::ptr::eq(cause, error as &dyn std::error::Error) { String::new() } else { format!(": {cause}") };
     Fault::new(Kind::Down, verdict, format!("{what}{detail}"))
 }
 

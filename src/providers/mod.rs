@@ -5,6 +5,7 @@
 //! cost money: a second try is a new step of the job.
 
 pub mod adapters;
+pub mod body;
 pub mod http;
 
 use std::{collections::BTreeMap, time::Duration};
