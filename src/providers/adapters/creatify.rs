@@ -161,7 +161,7 @@ fn link_to_wire(task: &Task, input: &ContentInput) -> (&'static str, Value) {
 /// The first web address in a text.
 fn address_in(text: &str) -> Option<&str> {
     text.split_whitespace()
-        .map(|word| word.trim_matches(|c: char| "()[]<>\"',;".contains(c)).trim_end_matches('.'))
+        .map(|word| word.trim_matches(|c: char| "()[]<>\"',;.".contains(c)))
         .find(|word| (word.starts_with("https://") || word.starts_with("http://")) && Url::parse(word).is_ok())
 }
 
