@@ -7,6 +7,8 @@
 pub mod adapters;
 pub mod body;
 pub mod http;
+pub mod registry;
+pub mod sandbox;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,6 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::{ContentInput, Fault, GenerationId, GenerationType, Upstream, output::Outputs};
 pub use http::{Call, Cx, Reply};
+pub use registry::Registry;
 
 /// What every adapter does.
 #[async_trait]

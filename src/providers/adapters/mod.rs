@@ -8,7 +8,7 @@ pub mod runway;
 
 use super::Provider;
 
-/// Every adapter.
+/// All adapters.
 pub fn all() -> Vec<Box<dyn Provider>> {
     vec![
         Box::new(bfl::Bfl),
