@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
+use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use rand::RngExt as _;
 use serde_json::Value;
 
@@ -302,7 +303,7 @@ impl Work {
 
     /// Writes the end down; with the database away, again and again, for as long as the lease may hold.
     async fn finish(&self, end: End) -> anyhow::Result<Result<(), LeaseLost>> {
-        insist(|| self.app.jobs.finish(&self.job, self.lease, end.clone())).await
+        insist(|| self.app.jobs.finish(&self.job, self.lease, end.clone()).boxed()).await
     }
 
     async fn advance(
@@ -317,7 +318,7 @@ impl Work {
             | Change::Resubmit { due_at, .. } => *due_at,
             Change::FailOver { .. } => self.now(),
         };
-        let write = async || Ok(self.app.jobs.advance(&self.job, self.lease, &change, attempts).await?);
+        let write = || self.app.jobs.advance(&self.job, self.lease, &change, attempts).map_err(anyhow::Error::from).boxed();
         Ok(insist(write).await?.map(|()| Some(due_at)))
     }
 
@@ -397,7 +398,7 @@ pub(super) fn notes(outputs: &Outputs) -> impl Iterator<Item = (String, Value)> 
 }
 
 /// Tries a write again while the database is away: a verdict in memory is all there is of it.
-async fn insist<T>(write: impl AsyncFn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+async fn insist<'a, T>(write: impl Fn() -> BoxFuture<'a, anyhow::Result<T>> + Send) -> anyhow::Result<T> {
     let mut tries = 0;
     loop {
         match write().await {
