@@ -3,3 +3,4 @@
 mod egress;
 mod embedded;
 mod media;
+mod providers;

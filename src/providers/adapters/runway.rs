@@ -158,9 +158,9 @@ fn path(task: &Task) -> &str {
     }
 }
 
-/// Whether the pictures are frames of the clip; beside reference pictures they are references too.
+/// Whether there are pictures that are frames of the clip. The catalogue keeps them apart from reference pictures.
 fn keyframes(input: &ContentInput) -> bool {
-    input.images.is_none() && (input.image.is_some() || input.last_image.is_some())
+    input.image.is_some() || input.last_image.is_some()
 }
 
 fn to_wire(task: &Task, path: &str, input: &ContentInput) -> Value {
@@ -210,9 +210,7 @@ fn put_media(wire: &mut Map<String, Value>, task: &Task, path: &str, input: &Con
         wire.insert("keyframes".into(), json!([{ "uri": image, "seconds": 0 }]));
         return;
     }
-    let references: Vec<Value> = (input.image.iter().chain(&input.last_image).chain(input.images.iter().flatten()))
-        .map(|uri| json!({ "uri": uri }))
-        .collect();
+    let references: Vec<Value> = input.images.iter().flatten().map(|uri| json!({ "uri": uri })).collect();
     if !references.is_empty() {
         wire.insert(body::field(task, "images", "references").into(), Value::Array(references));
     }

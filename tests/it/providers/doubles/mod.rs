@@ -1,0 +1,9 @@
+//! Doubles of the upstreams: they check everything and take nothing that is not documented.
+
+pub mod bfl;
+pub mod board;
+pub mod check;
+pub mod creatify;
+pub mod dashscope;
+pub mod luma;
+pub mod runway;
