@@ -9,6 +9,7 @@ pub mod body;
 pub mod http;
 pub mod registry;
 pub mod sandbox;
+pub mod wire;
 
 use std::{collections::BTreeMap, time::Duration};
 

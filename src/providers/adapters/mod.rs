@@ -5,10 +5,14 @@ pub mod creatify;
 pub mod dashscope;
 pub mod luma;
 pub mod runway;
+pub mod kling;
+pub mod minimax;
+pub mod pixverse;
+pub mod vidu;
 
 use super::Provider;
 
-/// All adapters.
+/// Every adapter.
 pub fn all() -> Vec<Box<dyn Provider>> {
     vec![
         Box::new(bfl::Bfl),
@@ -17,4 +21,5 @@ pub fn all() -> Vec<Box<dyn Provider>> {
         Box::new(luma::Luma),
         Box::new(runway::Runway),
     ]
+    vec![Box::new(kling::Kling), Box::new(minimax::MiniMax), Box::new(pixverse::PixVerse), Box::new(vidu::Vidu)]
 }

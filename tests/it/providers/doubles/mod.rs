@@ -7,3 +7,8 @@ pub mod creatify;
 pub mod dashscope;
 pub mod luma;
 pub mod runway;
+pub mod check;
+pub mod kling;
+pub mod minimax;
+pub mod pixverse;
+pub mod vidu;
