@@ -3,11 +3,11 @@
 pub mod bfl;
 pub mod creatify;
 pub mod dashscope;
-pub mod luma;
-pub mod runway;
 pub mod kling;
+pub mod luma;
 pub mod minimax;
 pub mod pixverse;
+pub mod runway;
 pub mod vidu;
 
 use super::Provider;
@@ -18,8 +18,11 @@ pub fn all() -> Vec<Box<dyn Provider>> {
         Box::new(bfl::Bfl),
         Box::new(creatify::Creatify),
         Box::new(dashscope::DashScope),
+        Box::new(kling::Kling),
         Box::new(luma::Luma),
+        Box::new(minimax::MiniMax),
+        Box::new(pixverse::PixVerse),
         Box::new(runway::Runway),
+        Box::new(vidu::Vidu),
     ]
-    vec![Box::new(kling::Kling), Box::new(minimax::MiniMax), Box::new(pixverse::PixVerse), Box::new(vidu::Vidu)]
 }

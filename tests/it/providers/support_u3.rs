@@ -154,6 +154,7 @@ fn input_sets(model: &spec::Model, route: &spec::Route) -> Vec<ContentInput> {
             None => !has(*name),
         });
         let grouped = of.any_of.iter().all(|group| group.iter().any(|name| has(*name)))
+            && of.requires.iter().all(|(name, others)| !has(*name) || others.iter().all(|other| has(*other)))
             && of.one_of.iter().all(|group| group.iter().filter(|name| has(**name)).count() == 1);
         for &picture in pictures(route) {
             let one = |name: InputName, url: &str| has(name).then(|| url.to_owned());
