@@ -5,8 +5,12 @@
 //! cost money: a second try is a new step of the job.
 
 pub mod adapters;
+<<<<<<< HEAD
 pub mod copies;
 pub mod google;
+=======
+pub mod body;
+>>>>>>> u3
 pub mod http;
 pub mod registry;
 pub mod sandbox;

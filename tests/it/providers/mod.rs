@@ -2,14 +2,20 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the code of tests, also outside of test functions")]
 
 mod ark;
+mod bfl;
+mod creatify;
+mod dashscope;
 mod doubles;
 mod google_tts;
 mod imagen;
 mod kling;
+mod luma;
 mod minimax;
 mod openai;
 mod pixverse;
+mod runway;
 mod support_u1;
 mod support_u2;
+mod support_u3;
 mod veo;
 mod vidu;

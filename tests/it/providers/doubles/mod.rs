@@ -2,13 +2,19 @@
 
 pub mod ark;
 pub mod asked;
+pub mod bfl;
+pub mod board;
 pub mod check;
+pub mod creatify;
+pub mod dashscope;
 pub mod google;
 pub mod google_tts;
 pub mod imagen;
 pub mod kling;
+pub mod luma;
 pub mod minimax;
 pub mod openai;
 pub mod pixverse;
+pub mod runway;
 pub mod veo;
 pub mod vidu;
