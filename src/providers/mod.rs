@@ -6,6 +6,8 @@
 
 pub mod adapters;
 pub mod http;
+mod own_server;
+mod wire;
 
 use std::{collections::BTreeMap, time::Duration};
 
