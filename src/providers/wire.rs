@@ -160,6 +160,7 @@ fn file(url: &str, content_type: Option<&str>) -> Option<Output> {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "json! literals read better without a borrow")]
 mod tests {
     use std::collections::BTreeMap;
 

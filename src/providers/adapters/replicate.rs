@@ -207,6 +207,7 @@ struct UploadedUrls {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "json! literals read better without a borrow")]
 mod tests {
     use super::*;
     use crate::domain::Verdict;

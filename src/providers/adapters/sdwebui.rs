@@ -31,7 +31,7 @@ use crate::{
 const VARIABLE: &str = "SDWEBUI_URL";
 
 /// A large picture on a small card, behind another one, with a checkpoint to load.
-const PATIENCE: Duration = Duration::from_secs(840);
+const PATIENCE: Duration = Duration::from_mins(14);
 
 /// How long the list of checkpoints is trusted.
 const LIST_KEPT: TimeDelta = TimeDelta::seconds(60);
@@ -253,6 +253,7 @@ impl Trouble {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "json! literals read better without a borrow")]
 mod tests {
     use super::*;
     use crate::domain::{ContentInput, GenerationId, GenerationType};

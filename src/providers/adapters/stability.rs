@@ -35,7 +35,7 @@ const API: &str = "https://api.stability.ai";
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// The lock-out after too many requests, which comes without `Retry-After`.
-const LOCKED_OUT: Duration = Duration::from_secs(60);
+const LOCKED_OUT: Duration = Duration::from_mins(1);
 
 /// The adapter.
 pub struct Stability;
@@ -168,6 +168,7 @@ struct Trouble {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "json! literals read better without a borrow")]
 mod tests {
     use serde_json::json;
 

@@ -15,9 +15,6 @@ use crate::{
 const TEXT_TO_IMAGE: &str = include_str!("text_to_image.json");
 const IMAGE_TO_IMAGE: &str = include_str!("image_to_image.json");
 
-/// Seeds of ours stay where every client reads them exactly.
-const SEEDS: u128 = 1 << 32;
-
 /// The filled workflow of a task. `uploaded` names the input files on the server, by input.
 pub fn filled(task: &Task, uploaded: &HashMap<&'static str, String>) -> Result<Value, Fault> {
     let text = match task.params.get("workflow").and_then(Value::as_str) {
@@ -33,8 +30,9 @@ pub fn filled(task: &Task, uploaded: &HashMap<&'static str, String>) -> Result<V
 
 /// The seed that was asked for, or one of this task's own: an identical graph would be answered with the old files.
 pub fn seed(task: &Task) -> i64 {
-    let own = (task.id.uuid().as_u128() % SEEDS) as u32;
-    task.options.get("seed").and_then(Value::as_i64).unwrap_or_else(|| i64::from(own.wrapping_add(task.attempt)))
+    let [.., a, b, c, d] = *task.id.uuid().as_bytes();
+    let own = u32::from_be_bytes([a, b, c, d]).wrapping_add(task.attempt);
+    task.options.get("seed").and_then(Value::as_i64).unwrap_or(i64::from(own))
 }
 
 fn values(task: &Task, uploaded: &HashMap<&'static str, String>) -> Map<String, Value> {

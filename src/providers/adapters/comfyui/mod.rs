@@ -119,12 +119,21 @@ fn call(cx: &Cx, method: Method, path: &str) -> Result<Call, Fault> {
 
 async fn read(cx: &Cx, path: &str) -> Result<Value, Fault> {
     let reply = call(cx, Method::GET, path)?.send().await?;
-    if reply.is_success() { reply.json() } else { Err(reply.fault("")) }
+    if reply.is_success() { reply.json() } else { Err(trouble(&reply)) }
 }
 
 async fn tell(cx: &Cx, path: &str, body: &Value) -> Result<(), Fault> {
     let reply = call(cx, Method::POST, path)?.json(body).send().await?;
-    if reply.is_success() { Ok(()) } else { Err(reply.fault("")) }
+    if reply.is_success() { Ok(()) } else { Err(trouble(&reply)) }
+}
+
+/// A refused call about jobs. The server knows all these paths: 404 means that it is another server.
+fn trouble(reply: &Reply) -> Fault {
+    let mut fault = reply.fault("");
+    if matches!(reply.status, 404 | 405) {
+        fault.kind = Kind::Account;
+    }
+    fault
 }
 
 /// Our id of the job: the generation's own for the first submit, one of its neighbours for every further one.
@@ -143,7 +152,7 @@ async fn upload(cx: &Cx, task: &Task, input: &str, url: &str) -> Result<String, 
     let form = Form::new().part("image", part).text("type", "input").text("overwrite", "true");
     let reply = call(cx, Method::POST, "/upload/image")?.form(form).send().await?;
     if !reply.is_success() {
-        return Err(reply.fault("upload"));
+        return Err(trouble(&reply));
     }
     let stored: Stored = reply.json()?;
     Ok(if stored.subfolder.is_empty() { stored.name } else { format!("{}/{}", stored.subfolder, stored.name) })
@@ -327,6 +336,7 @@ struct Stored {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "json! literals read better without a borrow")]
 mod tests {
     use super::*;
     use crate::domain::{ContentInput, GenerationId, GenerationType};
