@@ -94,6 +94,9 @@ pub struct Inputs {
     /// Groups of which exactly one must be given: `[["text", "audio"]]`.
     #[serde(default)]
     pub one_of: Vec<Vec<InputName>>,
+    /// Groups of which at least one must be given: `[["text", "image"]]`.
+    #[serde(default)]
+    pub any_of: Vec<Vec<InputName>>,
 }
 
 /// Whether an input has to be there.
@@ -104,6 +107,8 @@ pub enum Need {
     Required,
     /// Taken when given.
     Optional,
+    /// Accepted but of no effect: when given, it is listed under `adjustments` as unused.
+    Unused,
 }
 
 /// An input by name.
@@ -206,6 +211,10 @@ pub struct Route {
     pub upstream: Upstream,
     /// The upstream's id of the model (for some services a path).
     pub model: String,
+    /// The credentials this route needs, where those of its upstream are for different services and one set does not
+    /// stand in for another: each of these variables must be set. Empty: any full set of the upstream will do.
+    #[serde(default)]
+    pub needs: Vec<String>,
     /// Only for requests with all of these inputs.
     #[serde(default)]
     pub with: Vec<InputName>,

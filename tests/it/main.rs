@@ -1,1 +1,2 @@
 //! The integration tests: one binary, real PostgreSQL, real HTTP.
+mod providers;

@@ -1,0 +1,8 @@
+//! Doubles of the upstreams: they check everything and take nothing that is not documented.
+
+pub mod check;
+pub mod comfyui;
+pub mod fal;
+pub mod replicate;
+pub mod sdwebui;
+pub mod stability;

@@ -1,0 +1,10 @@
+//! Every adapter against a double that speaks its upstream's documented protocol, strictly.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the code of tests, also outside of test functions")]
+
+mod comfyui;
+mod doubles;
+mod fal;
+mod replicate;
+mod sdwebui;
+mod stability;
+mod support_u4;
