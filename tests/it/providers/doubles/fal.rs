@@ -154,11 +154,11 @@ fn clip_fields(endpoint: &str) -> Option<Vec<&'static [Field]>> {
 }
 
 fn image_size(value: &Value) -> bool {
-    let side = |name: &str| value[name].as_i64().is_some_and(|side| (64..=4096).contains(&side));
+    let edge = |name: &str| value[name].as_i64().is_some_and(|pixels| (64..=4096).contains(&pixels));
     let presets = ["square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9"];
     match value {
         Value::String(preset) => presets.contains(&preset.as_str()),
-        Value::Object(size) => size.len() == 2 && side("width") && side("height"),
+        Value::Object(size) => size.len() == 2 && edge("width") && edge("height"),
         _ => false,
     }
 }
