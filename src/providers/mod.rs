@@ -7,6 +7,8 @@
 pub mod adapters;
 pub mod http;
 mod own_server;
+pub mod registry;
+pub mod sandbox;
 mod wire;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -16,6 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::{ContentInput, Fault, GenerationId, GenerationType, Upstream, output::Outputs};
 pub use http::{Call, Cx, Reply};
+pub use registry::Registry;
 
 /// What every adapter does.
 #[async_trait]

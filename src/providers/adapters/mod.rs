@@ -8,7 +8,7 @@ pub mod stability;
 
 use super::Provider;
 
-/// Every adapter.
+/// All adapters.
 pub fn all() -> Vec<Box<dyn Provider>> {
     vec![
         Box::new(comfyui::ComfyUi),
