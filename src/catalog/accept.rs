@@ -110,6 +110,9 @@ impl<'a> Request<'a> {
                 Err(_) => {}
             }
         }
+        if served.iter().any(|one| !one.model.specialist) {
+            served.retain(|one| !one.model.specialist);
+        }
         match told {
             Some((_, refusal)) if served.is_empty() => Err(refusal),
             _ => Ok(served),
@@ -348,8 +351,7 @@ fn scope<'a>(catalog: &'a Catalog, asked: &Asked, option: Option<&str>) -> Resul
     let called = optional.and(option).or(asked.model.as_deref()).unwrap_or_default();
     Ok(match (optional.or(named), provider) {
         (Some(Named { provider, model: Some(model) }), _) => Scope::Model(provider, model, called.to_owned()),
-        (Some(Named { provider, model: None }), _) => Scope::Provider(provider),
-        (None, Some(provider)) => Scope::Provider(provider),
+        (Some(Named { provider, model: None }), _) | (None, Some(provider)) => Scope::Provider(provider),
         (None, None) => Scope::Any,
     })
 }

@@ -96,13 +96,13 @@ fn check_model(catalog: &Catalog, provider: &Provider, model: &Model, report: &m
                 report.add("replaced_by", format!("{name} makes {}", other.r#type.as_str()));
             }
             Some((_, other)) => {
-                report.expect(!std::ptr::eq(other, model), "replaced_by", "a model cannot replace itself")
+                report.expect(!std::ptr::eq(other, model), "replaced_by", "a model cannot replace itself");
             }
         }
     }
     check_inputs(&model.inputs, report);
     for (name, spec) in &model.options {
-        check_option(model, name, spec, report);
+        check_option(name, spec, report);
     }
     for name in &model.prompt_options {
         check_prompt_option(model, name, report);
@@ -133,10 +133,10 @@ fn check_inputs(inputs: &Inputs, report: &mut Report) {
     }
 }
 
-fn check_option(model: &Model, name: &str, spec: &OptionSpec, report: &mut Report) {
+fn check_option(name: &str, spec: &OptionSpec, report: &mut Report) {
     let key = format!("options.{name}");
     report.expect(!matches!(name, "model" | "strict"), &key, "this name is taken");
-    let described = spec.description.is_some() || portable::value_type(model.r#type, name).is_some();
+    let described = spec.description.is_some() || !portable::description(name).is_empty();
     report.expect(described, &key, "needs a description");
     let numeric = matches!(spec.r#type, ValueType::Integer | ValueType::Number);
     report.expect(numeric || (spec.min.is_none() && spec.max.is_none()), &key, "min and max are for numbers");

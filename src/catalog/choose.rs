@@ -3,6 +3,8 @@
 //! Where the provider is named, its models are tried in order (the default first) and their routes in order; what is
 //! not configured, has an open circuit or costs too much is passed by. In test mode nothing is.
 //!
+//! A specialist is tried only where its name is given or no other model can serve.
+//!
 //! Where the choice is ours, every usable route gets a score. Over the routes to choose from, quality is placed between
 //! 0 (lowest rank) and 1 (highest), price and time between 0 (most) and 1 (least) on a logarithmic scale, since twice
 //! as dear matters the same at any price. With these,

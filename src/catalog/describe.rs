@@ -246,8 +246,8 @@ fn allowed(spec: &OptionSpec) -> Vec<Value> {
     let listed = |value: &Value| spec.values.iter().any(|known| conditions::same(known, value));
     let shown = |value: &&Value| spec.open || !listed(value);
     let names = spec.aliases.iter().filter(|(_, value)| shown(value)).map(|(name, _)| Value::from(name.as_str()));
-    let named = |value: &&Value| spec.open && spec.aliases.values().any(|known| conditions::same(known, value));
-    let values = spec.values.iter().filter(|value| !named(value)).cloned();
+    let has_name = |value: &&Value| spec.open && spec.aliases.values().any(|known| conditions::same(known, value));
+    let values = spec.values.iter().filter(|value| !has_name(value)).cloned();
     names.chain(values).collect()
 }
 

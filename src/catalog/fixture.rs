@@ -155,7 +155,7 @@ type = "VIDEO"
 quality = 60
 ends_at = "2026-09-01"
 replaced_by = ["hailuo-02"]
-inputs = { text = "required" }
+inputs = { text = "required", text_max = 2000 }
 [[models.routes]]
 upstream = "minimax"
 model = "T2V-01"
@@ -290,6 +290,23 @@ typical_seconds = 90
 price = { per = "speech-second", usd = 0.02, source = "test", date = "2026-01-01" }
 "#;
 
+const EFFECTS: &str = r#"
+[[models]]
+id = "effects"
+name = "Eleven Effects"
+type = "AUDIO"
+quality = 99
+specialist = true
+inputs = { text = "required" }
+[models.options]
+loop = { type = "boolean", description = "Whether the end meets the beginning" }
+[[models.routes]]
+upstream = "elevenlabs"
+model = "sound"
+typical_seconds = 1
+price = { per = "run", usd = 0.001, source = "test", date = "2026-01-01" }
+"#;
+
 /// The text of the files, by name.
 pub(super) fn files() -> BTreeMap<String, String> {
     let files = [
@@ -300,7 +317,10 @@ pub(super) fn files() -> BTreeMap<String, String> {
         ("elevenlabs", ELEVENLABS),
         ("heygen", HEYGEN),
     ];
-    files.into_iter().map(|(name, text)| (format!("{name}.toml"), text.to_owned())).collect()
+    let mut files: BTreeMap<_, _> =
+        files.into_iter().map(|(name, text)| (format!("{name}.toml"), text.to_owned())).collect();
+    files.entry("elevenlabs.toml".to_owned()).and_modify(|text| text.push_str(EFFECTS));
+    files
 }
 
 /// The catalogue of these files.

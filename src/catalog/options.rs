@@ -15,7 +15,7 @@ use super::{
     names::did_you_mean,
     portable::{self, Words},
     request::Refusal,
-    spec::{Constraint, InputName, Model, Need},
+    spec::{Constraint, InputName, Model, Need, OptionSpec},
     values::{self, Fit},
 };
 use crate::domain::Adjustment;
@@ -61,12 +61,7 @@ pub(super) fn unknown(request: &Request<'_>, name: &str, models: &[&Model]) -> R
 
 /// The options a model uses when none are given.
 pub(super) fn defaults(model: &Model) -> Map<String, Value> {
-    let default = |(name, spec): (&String, &super::spec::OptionSpec)| {
-        let default = spec.default.as_ref()?;
-        let value = values::fit(name, spec, default).map_or_else(|_| default.clone(), Fit::into_value);
-        Some((name.clone(), value))
-    };
-    model.options.iter().filter_map(default).collect()
+    model.options.iter().filter_map(|(name, spec)| Some((name.clone(), spec.default_value()?))).collect()
 }
 
 struct Resolver<'a> {
@@ -176,17 +171,16 @@ impl<'a> Resolver<'a> {
     fn limit(&mut self, constraint: &Constraint, name: &'a str) {
         let Some(current) = self.options.remove(name) else { return };
         let allowed = constraint.allow.get(name).map(Vec::as_slice).unwrap_or_default();
-        let default = self.model.options.get(name).and_then(|spec| spec.default.as_ref());
-        if let Some(nearest) = values::nearest(name, allowed, &current, default) {
+        let default = self.model.options.get(name).and_then(OptionSpec::default_value);
+        if let Some(nearest) = values::nearest(name, allowed, &current, default.as_ref()) {
             self.options.insert(name.to_owned(), nearest);
         }
         self.reasons.insert(name, constraint.reason.clone());
     }
 
     fn check_required(&self) -> Result<(), Refusal> {
-        let missing = |(name, spec): &(&String, &super::spec::OptionSpec)| {
-            spec.required && !self.options.contains_key(name.as_str())
-        };
+        let missing =
+            |(name, spec): &(&String, &OptionSpec)| spec.required && !self.options.contains_key(name.as_str());
         let Some((name, _)) = self.model.options.iter().find(missing) else { return Ok(()) };
         let message = format!("{} needs options.{name}", self.model.id);
         Err(Refusal::about(super::RefusalKind::Option, format!("options.{name}"), message))

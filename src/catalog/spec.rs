@@ -53,6 +53,10 @@ pub struct Model {
     /// What serves a request for it once it is retired: `model` or `provider/model`, the first that can take the inputs.
     #[serde(default)]
     pub replaced_by: Vec<String>,
+    /// It makes something else than a plain request of the type expects (sound effects, a template, an advertisement):
+    /// it serves requests that name it, or that no other model can serve.
+    #[serde(default)]
+    pub specialist: bool,
     /// Which inputs it takes.
     #[serde(default)]
     pub inputs: Inputs,

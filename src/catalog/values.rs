@@ -2,7 +2,7 @@
 //! nearest value it has. What is no value of that kind at all is refused.
 //!
 //! Nearest means: numbers by difference, ties up; resolutions by the height of a picture of that many pixels in 16:9;
-//! aspect ratios by the ratio of the ratios; any other text is the option's default, or its first value.
+//! aspect ratios by the ratio of the ratios, ties away from square; any other text is the option's default, or its first value.
 
 use serde_json::{Number, Value};
 
@@ -18,14 +18,6 @@ pub(super) enum Fit {
     Exact(Value),
     /// The option has not this value; that is the nearest.
     Nearest(Value),
-}
-
-impl Fit {
-    pub(super) fn into_value(self) -> Value {
-        match self {
-            Self::Exact(value) | Self::Nearest(value) => value,
-        }
-    }
 }
 
 /// Fits a value to an option. The error continues a sentence that begins with the field's name.
@@ -80,24 +72,28 @@ pub(super) fn nearest(name: &str, list: &[Value], wanted: &Value, default: Optio
     let measure = Measure::of(name);
     let read = |value: &Value| measure.map_or_else(|| as_number(value), |measure| measure.read(&plain(value)));
     let Some(wanted) = read(wanted) else { return fallback() };
+    // Of two equally near values: the larger number or picture, the ratio that stays upright or wide instead of square
+    // (3:4 is as near to 9:16 as to 1:1). Where that is a tie too, the default.
+    let size = |value: &Value| {
+        let size = read(value).unwrap_or_default();
+        if measure == Some(Measure::AspectRatio) { size.abs() } else { size }
+    };
     let mut best: Option<(f64, &Value)> = None;
     for value in list {
         let Some(distance) = read(value).map(|value| (value - wanted).abs()) else { continue };
-        let better =
-            best.is_none_or(|(least, best)| distance < least || (distance <= least && wins_tie(value, best, default)));
+        let better = best.is_none_or(|(least, best)| {
+            if (distance - least).abs() > 1e-9 {
+                return distance < least;
+            }
+            let (value_size, best_size) = (size(value), size(best));
+            let tie = (value_size - best_size).abs() < 1e-9;
+            if tie { default.is_some_and(|default| same(default, value)) } else { value_size > best_size }
+        });
         if better {
             best = Some((distance, value));
         }
     }
     best.map(|(_, value)| value.clone()).or_else(fallback)
-}
-
-/// Of two equally near values: the larger number, else the default.
-fn wins_tie(value: &Value, best: &Value, default: Option<&Value>) -> bool {
-    match (as_number(value), as_number(best)) {
-        (Some(value), Some(best)) => value > best,
-        _ => default.is_some_and(|default| same(default, value)),
-    }
 }
 
 /// The values an option takes, in words: `5 or 10`, `1 to 4`.
@@ -138,6 +134,14 @@ pub(super) fn as_number(value: &Value) -> Option<f64> {
 /// A value as people write it: text without quotes.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+impl OptionSpec {
+    /// The default as it is used: it may be written as an alias.
+    pub(super) fn default_value(&self) -> Option<Value> {
+        let default = self.default.as_ref()?;
+        Some(by_alias(self, default).unwrap_or_else(|| default.clone()))
+    }
 }
 
 fn by_alias(spec: &OptionSpec, asked: &Value) -> Option<Value> {
@@ -199,7 +203,7 @@ fn fit_number(spec: &OptionSpec, asked: &Value) -> Result<Fit, String> {
         return Err(with_values("must be greater than 0", spec));
     }
     if !spec.values.is_empty() && !spec.open {
-        let nearest = nearest("", &spec.values, &number, spec.default.as_ref());
+        let nearest = nearest("", &spec.values, &number, spec.default_value().as_ref());
         return nearest.map(Fit::Nearest).ok_or_else(|| with_values("has no such value", spec));
     }
     let within = wanted.max(spec.min.unwrap_or(f64::MIN)).min(spec.max.unwrap_or(f64::MAX));
@@ -301,6 +305,7 @@ fn height(text: &str) -> Option<f64> {
         // Those of pictures are square: the height of as many pixels in 16:9.
         "1k" => 768.0,
         "2k" => 1536.0,
+        "3k" => 1848.0,
         _ => 0.0,
     };
     if named > 0.0 {
