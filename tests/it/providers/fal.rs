@@ -1,5 +1,7 @@
 //! fal against its double.
 
+use std::sync::Arc;
+
 use doitong::{
     domain::{Fault, Verdict, fault::Kind, output::Source},
     providers::{Cancelled, Cx, Progress, Provider, Submitted, adapters::fal::Fal},
@@ -8,7 +10,7 @@ use serde_json::json;
 
 use super::{
     doubles::fal::{Double, KEY},
-    support_u4::{self as support, LINK, finish, run, run_every_route},
+    support_u4::{self as support, LINK, PNG, finish, run, run_every_route},
 };
 
 /// The catalogue files with routes by fal.
@@ -78,6 +80,15 @@ async fn a_picture_is_sent_by_its_address() {
     let input = json!({ "text": "it moves", "image": LINK });
     run(&Fal, &cx, &support::task("fal", "kling", "v3", &input, &json!({ "mode": "pro" }))).await.unwrap();
     assert_eq!(double.inputs()[0]["start_image_url"], LINK);
+}
+
+#[tokio::test]
+async fn a_gateway_without_a_public_address_sends_the_picture_itself() {
+    let (double, cx) = start().await;
+    let cx = Cx { inputs: Arc::new(support::inputs(None)), ..cx };
+    let input = json!({ "text": "it moves", "image": PNG });
+    run(&Fal, &cx, &support::task("fal", "kling", "v3", &input, &json!({ "mode": "pro" }))).await.unwrap();
+    assert_eq!(double.inputs()[0]["start_image_url"], PNG);
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use axum::Router;
 use doitong::{
     catalog::spec::{self, InputName, Need, OneOrMany},
     domain::{Clock, ContentInput, Fault, GenerationId, output::Outputs},
-    media::Inputs,
+    egress::Egress,
+    media::{Inputs, Store},
     providers::{Cx, Handle, Progress, Provider, Submitted, Task, http::Cache},
 };
 use serde_json::{Map, Value, json};
@@ -32,17 +33,24 @@ pub async fn serve(router: Router) -> Url {
 
 /// A context that leads to a double.
 pub fn cx(provider: &dyn Provider, base: &Url, secrets: &[(&str, &str)]) -> Cx {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    doitong::egress::use_ring();
     let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
     Cx {
         upstream: provider.upstream(),
         client: reqwest::Client::builder().no_proxy().build().unwrap(),
         base: Some(base.clone()),
         secrets: Arc::new(secrets.collect::<HashMap<_, _>>()),
-        inputs: Arc::new(Inputs {}),
+        inputs: Arc::new(inputs(Some("https://gateway.example.com"))),
         clock: Clock::default(),
         cache: Arc::new(Cache::default()),
     }
+}
+
+/// Input files kept in memory and served from an address, if any.
+pub fn inputs(public: Option<&str>) -> Inputs {
+    let public = public.map(|url| Url::parse(url).unwrap());
+    let store = Store::open("memory:///", Path::new(env!("CARGO_TARGET_TMPDIR")), public).unwrap();
+    Inputs::new(Arc::new(store), Egress::new(true).unwrap())
 }
 
 /// The catalogue file of a provider.
@@ -126,7 +134,7 @@ fn variations(model: &spec::Model, route: &spec::Route, take: &dyn Fn(&ContentIn
         .map(|(name, option)| (name.clone(), candidates(option).remove(0)))
         .collect();
     let mut tasks = Vec::new();
-    for input in inputs(model, route).into_iter().filter(|input| take(input)) {
+    for input in input_sets(model, route).into_iter().filter(|input| take(input)) {
         tasks.extend(build(model, route, input.clone(), &required));
         for (name, option) in model.options.iter().filter(|(name, _)| !route.lacks.contains(name)) {
             for value in candidates(option) {
@@ -158,7 +166,7 @@ const NAMES: [InputName; 6] =
     [InputName::Text, InputName::Image, InputName::LastImage, InputName::Images, InputName::Video, InputName::Audio];
 
 /// Every set of inputs that the model and this route take, each by address and, for pictures, inline.
-fn inputs(model: &spec::Model, route: &spec::Route) -> Vec<ContentInput> {
+fn input_sets(model: &spec::Model, route: &spec::Route) -> Vec<ContentInput> {
     let of = &model.inputs;
     let needs = [of.text, of.image, of.last_image, of.images, of.video, of.audio];
     let mut sets = Vec::new();
