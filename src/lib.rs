@@ -5,6 +5,7 @@ pub mod config;
 
 pub mod worker;
 
+pub mod graphql;
 pub mod http;
 
 pub mod accounts;

@@ -143,6 +143,7 @@ pub(super) fn problems(inputs: &Inputs, given: &Given) -> Vec<Problem> {
     found.extend(inputs.one_of.iter().filter_map(|group| too_many_of(group, given)));
     let groups = inputs.one_of.iter().chain(&inputs.any_of);
     found.extend(groups.filter_map(|group| none_of(group, given)));
+    found.extend(inputs.requires.iter().filter_map(|(name, others)| lacks_company(*name, others, given)));
     found.extend(text_too_long(inputs, given));
     if let Some(max) = inputs.images_max.filter(|max| given.images > *max) {
         let message = format!("takes at most {max} pictures in input.images; {} are given", given.images);
@@ -168,6 +169,11 @@ fn too_many_of(group: &[InputName], given: &Given) -> Option<Problem> {
 fn none_of(group: &[InputName], given: &Given) -> Option<Problem> {
     let field = group.first().filter(|_| !group.iter().any(|name| given.has(*name)))?.field();
     Some(Problem { field, message: format!("needs {}", either(group)) })
+}
+
+fn lacks_company(name: InputName, others: &[InputName], given: &Given) -> Option<Problem> {
+    let missing = others.iter().find(|other| given.has(name) && !given.has(**other))?.field();
+    Some(Problem { field: missing, message: format!("takes {} only with {missing}", name.field()) })
 }
 
 fn either(group: &[InputName]) -> String {

@@ -101,6 +101,9 @@ pub struct Inputs {
     /// Groups of which at least one must be given: `[["text", "image"]]`.
     #[serde(default)]
     pub any_of: Vec<Vec<InputName>>,
+    /// Inputs that are taken only together with others: `{ last_image = ["image"] }`.
+    #[serde(default)]
+    pub requires: BTreeMap<InputName, Vec<InputName>>,
 }
 
 /// Whether an input has to be there.

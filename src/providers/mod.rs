@@ -5,11 +5,12 @@
 //! cost money: a second try is a new step of the job.
 
 pub mod adapters;
+mod hosted;
 pub mod http;
 mod own_server;
 pub mod registry;
 pub mod sandbox;
-mod wire;
+pub mod wire;
 
 use std::{collections::BTreeMap, time::Duration};
 

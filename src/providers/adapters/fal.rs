@@ -23,7 +23,7 @@ use crate::{
         fault::Kind,
         output::{Output, Outputs},
     },
-    providers::{Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task, wire},
+    providers::{Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task, hosted, wire},
 };
 
 const QUEUE: &str = "https://queue.fal.run";
@@ -43,10 +43,10 @@ impl Provider for Fal {
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
         let mut places = HashMap::new();
-        for url in wire::media(task) {
-            places.insert(url.to_owned(), place(cx, url).await.map_err(wire::unstarted)?);
+        for url in hosted::media(task) {
+            places.insert(url.to_owned(), place(cx, url).await.map_err(wire::preparatory)?);
         }
-        let body = Value::Object(wire::body(task, &places));
+        let body = Value::Object(hosted::body(task, &places));
         let reply = call(cx, Method::POST, &format!("{QUEUE}/{}", task.model))?.json(&body).send().await?;
         if !reply.is_success() {
             return Err(refusal(&reply));
@@ -156,7 +156,7 @@ fn outcome(reply: &Reply) -> Result<Progress, Fault> {
 fn from_wire(answer: &Value) -> Progress {
     let flags = answer.get("has_nsfw_concepts").and_then(Value::as_array);
     let flagged = |index: usize| flags.and_then(|flags| flags.get(index)).and_then(Value::as_bool).unwrap_or(false);
-    let found = wire::files(answer);
+    let found = hosted::files(answer);
     let any = !found.is_empty();
     let files: Vec<Output> =
         found.into_iter().enumerate().filter(|(index, _)| !flagged(*index)).map(|(_, file)| file).collect();
@@ -180,7 +180,7 @@ fn failure(reply: &Reply, trouble: &Trouble) -> Fault {
         _ if NO_RUNNER.iter().any(|word| trouble.is(word)) || trouble.is("runner_disconnected") => Kind::Down,
         _ => Kind::Failed,
     };
-    Fault::refused(kind, wire::cut(&format!("HTTP {}: {}", reply.status, trouble.words())))
+    Fault::refused(kind, wire::brief(&format!("HTTP {}: {}", reply.status, trouble.words())))
 }
 
 /// A submit that was refused: an unknown model there means a wrong catalogue entry.
@@ -194,7 +194,7 @@ fn refusal(reply: &Reply) -> Fault {
 
 fn classify(reply: &Reply) -> Fault {
     let trouble: Trouble = reply.json().unwrap_or_default();
-    let mut fault = reply.fault(wire::cut(&trouble.words()));
+    let mut fault = reply.fault(wire::brief(&trouble.words()));
     if trouble.is("content_policy_violation") {
         fault.kind = Kind::Moderated;
     }

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use crate::{
     domain::{Fault, Upstream, fault::Kind, output::Outputs},
     media::InputFile,
-    providers::{Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task, wire},
+    providers::{Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task, hosted, wire},
 };
 
 const API: &str = "https://api.replicate.com/v1";
@@ -41,8 +41,8 @@ impl Provider for Replicate {
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
         let mut places = HashMap::new();
-        for url in wire::media(task) {
-            places.insert(url.to_owned(), place(cx, url).await.map_err(wire::unstarted)?);
+        for url in hosted::media(task) {
+            places.insert(url.to_owned(), place(cx, url).await.map_err(wire::preparatory)?);
         }
         let (path, body) = to_wire(task, &places);
         let reply = call(cx, Method::POST, &path)?.json(&body).send().await?;
@@ -113,7 +113,7 @@ async fn upload(cx: &Cx, file: InputFile) -> Result<String, Fault> {
 }
 
 fn to_wire(task: &Task, places: &HashMap<String, String>) -> (String, Value) {
-    let input = wire::body(task, places);
+    let input = hosted::body(task, places);
     match task.params.get("version").and_then(Value::as_str) {
         Some(version) => ("/predictions".to_owned(), json!({ "version": version, "input": input })),
         None => (format!("/models/{}/predictions", task.model), json!({ "input": input })),
@@ -125,7 +125,7 @@ fn from_wire(prediction: &Prediction) -> Progress {
         "starting" => Progress::Queued,
         "processing" => Progress::Running(percent(prediction.logs.as_deref().unwrap_or_default())),
         "succeeded" => {
-            let files = wire::files(&prediction.output);
+            let files = hosted::files(&prediction.output);
             if files.is_empty() {
                 let why = if prediction.data_removed { "the result was deleted" } else { "no file in the result" };
                 return Progress::Failed(Fault::refused(Kind::Failed, why));
@@ -151,7 +151,7 @@ fn percent(logs: &str) -> Option<u8> {
 fn failure(error: &Value) -> Fault {
     let text = error.as_str().map_or_else(|| error.to_string(), str::to_owned);
     let moderated = ["NSFW", "flagged as sensitive", "(E005)"].iter().any(|sign| text.contains(sign));
-    Fault::refused(if moderated { Kind::Moderated } else { Kind::Failed }, wire::cut(&text))
+    Fault::refused(if moderated { Kind::Moderated } else { Kind::Failed }, wire::brief(&text))
 }
 
 /// A submit that was refused: an unknown model there means a wrong catalogue entry.
@@ -165,7 +165,7 @@ fn refusal(reply: &Reply) -> Fault {
 
 fn classify(reply: &Reply) -> Fault {
     let problem: Problem = reply.json().unwrap_or_default();
-    let mut fault = reply.fault(wire::cut(&format!("{} {}", problem.title, problem.detail)));
+    let mut fault = reply.fault(wire::brief(&format!("{} {}", problem.title, problem.detail)));
     if reply.status == 422 && problem.title.starts_with("Invalid version") {
         fault.kind = Kind::Account;
     }

@@ -46,9 +46,9 @@ impl Provider for SdWebui {
     }
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
-        let checkpoint = checkpoint(cx, task).await.map_err(wire::unstarted)?;
+        let checkpoint = checkpoint(cx, task).await.map_err(wire::preparatory)?;
         let image = match &task.input.image {
-            Some(url) => Some(cx.input(url).await.map_err(wire::unstarted)?),
+            Some(url) => Some(cx.input(url).await.map_err(wire::preparatory)?),
             None => None,
         };
         let path = if image.is_some() { "/sdapi/v1/img2img" } else { "/sdapi/v1/txt2img" };
@@ -198,7 +198,7 @@ fn from_wire(answer: &Pictures) -> Result<Outputs, Fault> {
 fn classify(reply: &Reply) -> Fault {
     let trouble: Trouble = reply.json().unwrap_or_default();
     let words = trouble.words();
-    let mut fault = reply.fault(wire::cut(&words));
+    let mut fault = reply.fault(wire::brief(&words));
     let is = |sign: &str| words.contains(sign);
     match reply.status {
         // Every sampler of the catalogue is a stock one.

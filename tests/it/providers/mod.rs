@@ -4,7 +4,12 @@
 mod comfyui;
 mod doubles;
 mod fal;
+mod kling;
+mod minimax;
+mod pixverse;
 mod replicate;
 mod sdwebui;
 mod stability;
+mod support_u1;
 mod support_u4;
+mod vidu;
