@@ -5,6 +5,8 @@
 //! cost money: a second try is a new step of the job.
 
 pub mod adapters;
+pub mod copies;
+pub mod google;
 mod hosted;
 pub mod http;
 mod own_server;
