@@ -5,13 +5,12 @@
 //! cost money: a second try is a new step of the job.
 
 pub mod adapters;
-<<<<<<< HEAD
 pub mod copies;
 pub mod google;
-=======
 pub mod body;
->>>>>>> u3
+mod hosted;
 pub mod http;
+mod own_server;
 pub mod registry;
 pub mod sandbox;
 pub mod wire;

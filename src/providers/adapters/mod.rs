@@ -2,8 +2,10 @@
 
 pub mod ark;
 pub mod bfl;
+pub mod comfyui;
 pub mod creatify;
 pub mod dashscope;
+pub mod fal;
 pub mod google_tts;
 pub mod imagen;
 pub mod kling;
@@ -11,7 +13,10 @@ pub mod luma;
 pub mod minimax;
 pub mod openai;
 pub mod pixverse;
+pub mod replicate;
 pub mod runway;
+pub mod sdwebui;
+pub mod stability;
 pub mod veo;
 pub mod vidu;
 
@@ -22,8 +27,10 @@ pub fn all() -> Vec<Box<dyn Provider>> {
     vec![
         Box::new(ark::Ark),
         Box::new(bfl::Bfl),
+        Box::new(comfyui::ComfyUi),
         Box::new(creatify::Creatify),
         Box::new(dashscope::DashScope),
+        Box::new(fal::Fal),
         Box::new(google_tts::GoogleTts),
         Box::new(imagen::Imagen),
         Box::new(kling::Kling),
@@ -31,7 +38,10 @@ pub fn all() -> Vec<Box<dyn Provider>> {
         Box::new(minimax::MiniMax),
         Box::new(openai::OpenAi),
         Box::new(pixverse::PixVerse),
+        Box::new(replicate::Replicate),
         Box::new(runway::Runway),
+        Box::new(sdwebui::SdWebui),
+        Box::new(stability::Stability),
         Box::new(veo::Veo),
         Box::new(vidu::Vidu),
     ]

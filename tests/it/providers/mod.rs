@@ -3,9 +3,11 @@
 
 mod ark;
 mod bfl;
+mod comfyui;
 mod creatify;
 mod dashscope;
 mod doubles;
+mod fal;
 mod google_tts;
 mod imagen;
 mod kling;
@@ -13,9 +15,13 @@ mod luma;
 mod minimax;
 mod openai;
 mod pixverse;
+mod replicate;
 mod runway;
+mod sdwebui;
+mod stability;
 mod support_u1;
 mod support_u2;
 mod support_u3;
+mod support_u4;
 mod veo;
 mod vidu;
