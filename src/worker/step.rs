@@ -11,7 +11,8 @@ use super::{lease_for, retry, store_result};
 use crate::{
     app::App,
     catalog::RouteId,
-    domain::{Fault, Mode, Timestamp, Verdict, output::Outputs},
+    domain::{Fault, Mode, Timestamp, Verdict, fault::Kind, output::Outputs},
+    health::Gate,
     jobs::{
         Attempt, Change, Claimed, End, Ending, Failure, Lease, LeaseLost, Outcome, Stage,
         state::{self, Next},
@@ -100,6 +101,14 @@ impl Work {
             let _ = self.app.jobs.put_back(&self.job, self.lease, due_at).await?;
             return Ok(Some(due_at));
         }
+        let route = RouteId(self.job.route.clone());
+        if self.job.mode == Mode::Live
+            && let Gate::Open(until, kind) = self.app.health.pass(&route).await?
+        {
+            let fault = Fault::new(kind, Verdict::NotReached, "the circuit is open");
+            let wait = (until - self.now()).to_std().ok();
+            return Ok(self.elsewhere(&fault.retry_after(wait), &self.job.attempts).await?.unwrap_or_default());
+        }
         if self.app.jobs.intend(self.job.id, self.lease).await?.is_err() {
             return Ok(None);
         }
@@ -108,6 +117,7 @@ impl Work {
         task.attempt = self.job.submits + 1;
         let answer = self.app.registry.submit(&self.job.upstream, &task).await;
         let attempt = self.attempt(started_at, &answer);
+        let trouble = answer.as_ref().err().map(|fault| fault.kind);
         let handle = match &answer {
             Ok(crate::providers::Submitted::Accepted { handle, .. }) => Some(handle.clone()),
             _ => None,
@@ -116,7 +126,32 @@ impl Work {
         if let (Err(LeaseLost), Some(handle)) = (&recorded, handle) {
             self.app.jobs.note_late_handle(self.job.id, &handle).await?;
         }
+        self.measure_submit(&route, trouble).await;
         Ok(recorded.unwrap_or_default())
+    }
+
+    /// Counts the answer to a submit in the route's health. That is a help to later choices: it never holds up a verdict.
+    async fn measure_submit(&self, route: &RouteId, trouble: Option<Kind>) {
+        if self.job.mode == Mode::Test {
+            return;
+        }
+        let counted = match trouble {
+            None => self.app.health.accepted(route).await,
+            Some(kind) => self.app.health.refused(route, kind).await,
+        };
+        if let Err(error) = counted {
+            tracing::warn!(route.id = %route, %error, "the health of a route was not updated");
+        }
+    }
+
+    /// Counts the end of a run in the route's health.
+    async fn measure_run(&self, succeeded: bool) {
+        let (Mode::Live, Some(submitted_at)) = (self.job.mode, self.job.submitted_at) else { return };
+        let took = (self.now() - submitted_at).to_std().ok().filter(|_| succeeded);
+        let route = RouteId(self.job.route.clone());
+        if let Err(error) = self.app.health.ended(&route, took).await {
+            tracing::warn!(route.id = %route, %error, "the health of a route was not updated");
+        }
     }
 
     /// A submit was begun and nobody wrote down what came of it.
@@ -251,6 +286,7 @@ impl Work {
         if self.finish(End { result, attempts, stop_at: None }).await?.is_err() {
             store_result::discard(self, &kept.assets).await;
         }
+        self.measure_run(true).await;
         Ok(None)
     }
 
