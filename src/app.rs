@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use sqlx::PgPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
@@ -228,7 +229,8 @@ impl Connected {
         if let Some(url) = &secrets.database_url {
             let options =
                 url.expose_secret().parse().map_err(|_| anyhow::anyhow!("DATABASE_URL is no PostgreSQL URL"))?;
-            return Ok(Self { pool: db::open(options, max).await?, embedded: None });
+            let pool = db::open(options, max).await.context("DATABASE_URL (unset it for a private PostgreSQL)")?;
+            return Ok(Self { pool, embedded: None });
         }
         let embedded = Embedded::start(data_dir).await?;
         let pool = db::open(embedded.connect_options(), max).await?;
