@@ -1,7 +1,6 @@
 //! [`App`]: every noun of the product, wired once from the settings. The only place that picks implementations.
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -249,14 +248,7 @@ impl Connected {
 /// The catalogue and the credentials that it names.
 pub fn read_catalog(config: &Config) -> anyhow::Result<(Catalog, Secrets)> {
     let catalog = Catalog::load(config.catalog.folder.as_deref())?;
-    let names: HashMap<&str, ()> = catalog
-        .upstreams()
-        .0
-        .values()
-        .flat_map(|spec| &spec.credentials)
-        .flatten()
-        .map(|name| (name.as_str(), ()))
-        .collect();
-    let secrets = Secrets::read(names.into_keys());
+    let names = catalog.upstreams().0.values().flat_map(|spec| &spec.credentials).flatten();
+    let secrets = Secrets::read(names.map(String::as_str));
     Ok((catalog, secrets))
 }
