@@ -206,6 +206,10 @@ pub struct Route {
     pub upstream: Upstream,
     /// The upstream's id of the model (for some services a path).
     pub model: String,
+    /// The credential variables this route needs, where the upstream has separate sets for separate protocols.
+    /// Empty: any of the upstream's sets will do.
+    #[serde(default)]
+    pub needs: Vec<String>,
     /// Only for requests with all of these inputs.
     #[serde(default)]
     pub with: Vec<InputName>,
