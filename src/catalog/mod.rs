@@ -62,7 +62,13 @@ impl Catalog {
 
     /// What serves the request after the routes of `tried` did not start it: another route of the same provider, or,
     /// when the choice was ours, another provider, never dearer than `frozen`.
-    pub fn fail_over(&self, _asked: &Asked, _tried: &[RouteId], _frozen: Credits, _cx: &Conditions<'_>) -> Option<Choice> {
+    pub fn fail_over(
+        &self,
+        _asked: &Asked,
+        _tried: &[RouteId],
+        _frozen: Credits,
+        _cx: &Conditions<'_>,
+    ) -> Option<Choice> {
         todo!()
     }
 

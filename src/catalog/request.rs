@@ -6,9 +6,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::domain::{
-    Adjustment, ContentInput, Credits, GenerationType, Mode, ModelId, Priority, ProviderId, Upstream,
-};
+use crate::domain::{Adjustment, ContentInput, Credits, GenerationType, Mode, ModelId, Priority, ProviderId, Upstream};
 
 /// What a caller asks for, coerced but not yet checked. Stored with the job, so that a fail-over can resolve it anew.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -206,8 +206,8 @@ pub struct Route {
     pub upstream: Upstream,
     /// The upstream's id of the model (for some services a path).
     pub model: String,
-    /// The credential variables this route needs, where the upstream has separate sets for separate protocols.
-    /// Empty: any of the upstream's sets will do.
+    /// The credentials this route needs, where those of its upstream are for different services and one set does not
+    /// stand in for another: each of these variables must be set. Empty: any full set of the upstream will do.
     #[serde(default)]
     pub needs: Vec<String>,
     /// Only for requests with all of these inputs.

@@ -5,7 +5,10 @@
 //! cost money: a second try is a new step of the job.
 
 pub mod adapters;
+pub mod files;
 pub mod http;
+pub mod names;
+pub mod wire;
 
 use std::{collections::BTreeMap, time::Duration};
 
