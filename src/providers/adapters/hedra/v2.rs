@@ -253,7 +253,8 @@ mod tests {
 
     #[test]
     fn a_listed_voice_tells_its_gender_by_a_label() {
-        let row = json!({ "id": "v1", "name": "Ann", "asset": { "labels": [{ "name": "Gender", "value": "female" }] } });
+        let row =
+            json!({ "id": "v1", "name": "Ann", "asset": { "labels": [{ "name": "Gender", "value": "female" }] } });
         assert_eq!(listed(&row).unwrap().gender.as_deref(), Some("female"));
     }
 }

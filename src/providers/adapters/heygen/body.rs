@@ -35,11 +35,8 @@ fn speaking(kind: &str, task: &Task, person: &Person, media: Media) -> Result<Fi
     // `avatar_iv` is what they use by themselves; a photo knows no other.
     let engine = (kind == "avatar" && task.model != "avatar_iv").then(|| json!({ "type": task.model }));
     let acted = |option: &str| text(task, option).filter(|_| !person.unacted.iter().any(|name| name == option));
-    let settings = Fields::new().option("speed", task, "speed").option("pitch", task, "pitch").option(
-        "volume",
-        task,
-        "volume",
-    );
+    let settings =
+        Fields::new().option("speed", task, "speed").option("pitch", task, "pitch").option("volume", task, "volume");
     let background = background(text(task, "background"), media.background)?;
     Ok(spoken(Fields::new().set("type", kind), task, media.audio.as_ref())
         .maybe("avatar_id", person.avatar.as_deref())

@@ -68,9 +68,7 @@ async fn look(cx: &Cx, task: &Task) -> Result<Person, Fault> {
 /// The look that is meant, and which of the movements it does not act. Looks that act them go first.
 fn pick(task: &Task, asked: Option<&str>, mut looks: Vec<Look>) -> Result<Person, Fault> {
     if kind(task) == "avatar" {
-        looks.retain(|look| {
-            look.supported_api_engines.is_empty() || look.supported_api_engines.contains(&task.model)
-        });
+        looks.retain(|look| look.supported_api_engines.is_empty() || look.supported_api_engines.contains(&task.model));
     }
     looks.sort_by_key(|look| unacted(task, Some(look)).len());
     let found = match asked {
