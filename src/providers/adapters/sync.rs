@@ -3,7 +3,7 @@
 //! Quirks:
 //! - One visual and one sound, in a list. Files go by address; where nobody outside reaches ours, the request is a form
 //!   with the files in it (at most 20 MB each, no pictures).
-//! - Text is spoken by an ElevenLabs voice, by its id.
+//! - Text is spoken by an `ElevenLabs` voice, by its id.
 //! - Every create carries an `Idempotency-Key`: a lost submit is found by sending it again under the same key.
 //! - The error code of a failed job is called `error_code` or `errorCode`. There is no cancel.
 //!
@@ -33,7 +33,7 @@ use crate::{
 };
 
 const BASE: &str = "https://api.sync.so/v2";
-const UPLOAD_LIMIT: Duration = Duration::from_secs(180);
+const UPLOAD_LIMIT: Duration = Duration::from_mins(3);
 
 /// The adapter for sync.
 pub struct Sync;

@@ -37,7 +37,7 @@ use crate::{
 };
 
 const BASE: &str = "https://api.d-id.com";
-const UPLOAD_LIMIT: Duration = Duration::from_secs(180);
+const UPLOAD_LIMIT: Duration = Duration::from_mins(3);
 
 /// The adapter for D-ID.
 pub struct Did;
@@ -223,7 +223,7 @@ mod tests {
 
     use super::*;
 
-    fn read_as(status: u16, body: Value) -> (Kind, Verdict) {
+    fn read_as(status: u16, body: &Value) -> (Kind, Verdict) {
         let fault =
             classify(&Reply { status, headers: reqwest::header::HeaderMap::new(), body: body.to_string().into() });
         (fault.kind, fault.verdict)
@@ -233,14 +233,14 @@ mod tests {
     fn errors_are_read_by_kind_and_status() {
         use Verdict::{Refused, Unknown};
         let kind = |kind: &str| json!({ "kind": kind, "description": "no" });
-        assert_eq!(read_as(400, kind("BadRequestError")), (Kind::InvalidInput, Refused));
-        assert_eq!(read_as(401, json!({ "message": "Unauthorized" })), (Kind::Account, Refused));
-        assert_eq!(read_as(402, kind("InsufficientCreditsError")), (Kind::Account, Refused));
-        assert_eq!(read_as(415, kind("UnsupportedMimeTypeError")), (Kind::InvalidInput, Refused));
-        assert_eq!(read_as(429, json!({ "message": "Too Many Requests" })), (Kind::Busy, Refused));
-        assert_eq!(read_as(451, kind("CelebrityRecognizedError")), (Kind::Moderated, Refused));
-        assert_eq!(read_as(503, json!({ "message": "Endpoint request timed out" })), (Kind::Down, Unknown));
-        assert_eq!(read_as(504, json!({ "message": "Endpoint request timed out" })), (Kind::Down, Unknown));
+        assert_eq!(read_as(400, &kind("BadRequestError")), (Kind::InvalidInput, Refused));
+        assert_eq!(read_as(401, &json!({ "message": "Unauthorized" })), (Kind::Account, Refused));
+        assert_eq!(read_as(402, &kind("InsufficientCreditsError")), (Kind::Account, Refused));
+        assert_eq!(read_as(415, &kind("UnsupportedMimeTypeError")), (Kind::InvalidInput, Refused));
+        assert_eq!(read_as(429, &json!({ "message": "Too Many Requests" })), (Kind::Busy, Refused));
+        assert_eq!(read_as(451, &kind("CelebrityRecognizedError")), (Kind::Moderated, Refused));
+        assert_eq!(read_as(503, &json!({ "message": "Endpoint request timed out" })), (Kind::Down, Unknown));
+        assert_eq!(read_as(504, &json!({ "message": "Endpoint request timed out" })), (Kind::Down, Unknown));
     }
 
     #[test]

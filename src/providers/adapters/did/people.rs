@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-const LIST_LIFE: Duration = Duration::from_secs(3600);
+const LIST_LIFE: Duration = Duration::from_hours(1);
 
 /// The speech services whose voices are named with a prefix: `elevenlabs:ID`.
 const SERVICES: [&str; 5] = ["microsoft", "elevenlabs", "amazon", "google", "azure-openai"];
@@ -47,7 +47,8 @@ pub(super) async fn choose(cx: &Cx, task: &Task) -> Result<Person, Fault> {
 async fn presenter(cx: &Cx, task: &Task) -> Result<Person, Fault> {
     #[derive(Deserialize)]
     struct Presenter {
-        presenter_id: String,
+        #[serde(rename = "presenter_id")]
+        id: String,
         name: Option<String>,
         gender: Option<String>,
     }
@@ -57,12 +58,12 @@ async fn presenter(cx: &Cx, task: &Task) -> Result<Person, Fault> {
     }
     let presenters: Vec<Presenter> = list(cx, "/clips/presenters", &[("limit", "100")], Some("presenters")).await?;
     let found = names::find(&presenters, asked, |it| Entry {
-        id: &it.presenter_id,
+        id: &it.id,
         name: it.name.as_deref().unwrap_or_default(),
         gender: it.gender.as_deref(),
     });
     let found = found.ok_or_else(|| nobody("presenter", asked))?;
-    Ok(Person { avatar: Some(found.presenter_id.clone()), ..Person::default() })
+    Ok(Person { avatar: Some(found.id.clone()), ..Person::default() })
 }
 
 #[derive(Deserialize)]
@@ -157,14 +158,13 @@ async fn list<T>(cx: &Cx, path: &str, query: &[(&str, &str)], under: Option<&str
 where
     T: serde::de::DeserializeOwned,
 {
-    let rows = match cx.cache.get(path, cx.now()) {
-        Some(rows) => rows,
-        None => {
-            let answer: Value = get(cx, path, query).await?;
-            let rows = under.map_or(Some(&answer), |name| answer.get(name)).cloned().unwrap_or_default();
-            cx.cache.put(path, rows.clone(), cx.now() + LIST_LIFE);
-            rows
-        }
+    let rows = if let Some(rows) = cx.cache.get(path, cx.now()) {
+        rows
+    } else {
+        let answer: Value = get(cx, path, query).await?;
+        let rows = under.map_or(Some(&answer), |name| answer.get(name)).cloned().unwrap_or_default();
+        cx.cache.put(path, rows.clone(), cx.now() + LIST_LIFE);
+        rows
     };
     // A row without what we need cannot be chosen; the others still can.
     let rows = if let Value::Array(rows) = rows { rows } else { Vec::new() };

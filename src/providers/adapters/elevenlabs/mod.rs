@@ -1,4 +1,4 @@
-//! ElevenLabs: `https://elevenlabs.io/docs/api-reference`.
+//! `ElevenLabs`: `https://elevenlabs.io/docs/api-reference`.
 //!
 //! Speech, sound effects and music are synchronous: the answer of the submit is the file ([`sound`]). Clips, pictures
 //! and talking portraits are "flows": submitted, then polled ([`flows`]).
@@ -36,9 +36,9 @@ const BASE: &str = "https://api.elevenlabs.io";
 const DEFAULT_VOICE: &str = "EXAVITQu4vr4xnSDxMaL";
 
 /// How long a look-up of a voice is good.
-const VOICE_LIFE: Duration = Duration::from_secs(3600);
+const VOICE_LIFE: Duration = Duration::from_hours(1);
 
-/// The adapter for ElevenLabs.
+/// The adapter for `ElevenLabs`.
 pub struct ElevenLabs;
 
 #[async_trait]
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, body: &'static str) -> Reply {
-        Reply { status, headers: Default::default(), body: body.into() }
+        Reply { status, headers: reqwest::header::HeaderMap::new(), body: body.into() }
     }
 
     fn read_as(status: u16, body: &'static str) -> (Kind, Verdict) {

@@ -19,7 +19,7 @@ use crate::{
 
 /// The longest texts take minutes.
 const SPEECH_LIMIT: Duration = Duration::from_secs(200);
-const MUSIC_LIMIT: Duration = Duration::from_secs(540);
+const MUSIC_LIMIT: Duration = Duration::from_mins(9);
 
 /// The models that act emotions by tags; the only ones whose stability has three steps.
 const TAGGED: &str = "eleven_v3";
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_no_sound_is_unreadable() {
-        let mut reply = Reply { status: 200, headers: Default::default(), body: "{}".into() };
+        let mut reply = Reply { status: 200, headers: reqwest::header::HeaderMap::new(), body: "{}".into() };
         reply.headers.insert("content-type", "application/json".parse().unwrap());
         assert_eq!(outputs(&reply).unwrap_err().kind, Kind::Garbled);
         reply.headers.insert("content-type", "audio/mpeg".parse().unwrap());

@@ -36,8 +36,8 @@ use crate::{
     },
 };
 
-const LIST_LIFE: Duration = Duration::from_secs(3600);
-const UPLOAD_LIMIT: Duration = Duration::from_secs(180);
+const LIST_LIFE: Duration = Duration::from_hours(1);
+const UPLOAD_LIMIT: Duration = Duration::from_mins(3);
 
 /// The adapter for Hedra.
 pub struct Hedra;
@@ -155,7 +155,6 @@ struct Voice {
 
 /// The id of the voice that is meant; the first of the list where the task names none.
 fn pick(voices: &[Voice], asked: Option<&str>) -> Result<String, Fault> {
-    let entry = |voice: &'_ Voice| voice.id.clone();
     let found = match asked {
         Some(asked) => names::find(voices, asked, |voice| Entry {
             id: &voice.id,
@@ -164,7 +163,7 @@ fn pick(voices: &[Voice], asked: Option<&str>) -> Result<String, Fault> {
         }),
         None => voices.first(),
     };
-    found.map(entry).ok_or_else(|| {
+    found.map(|voice| voice.id.clone()).ok_or_else(|| {
         Fault::refused(Kind::InvalidInput, brief(&format!("no voice is called {}", asked.unwrap_or_default())))
     })
 }

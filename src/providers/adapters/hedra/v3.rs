@@ -25,7 +25,7 @@ const BASE: &str = "https://api.hedra.com/v3";
 const MAX_PAGES: usize = 10;
 
 /// How long the second job of a chain is remembered; longer than any deadline.
-const CHAIN_LIFE: Duration = Duration::from_secs(24 * 3600);
+const CHAIN_LIFE: Duration = Duration::from_hours(24);
 
 pub(super) async fn submit(cx: &Cx, task: &Task) -> Result<Handle, Fault> {
     let key = format!("{}-{}", task.id, task.attempt);
@@ -45,11 +45,11 @@ pub(super) async fn submit(cx: &Cx, task: &Task) -> Result<Handle, Fault> {
 pub(super) async fn poll(cx: &Cx, task: &Task, handle: &Handle) -> Result<Progress, Fault> {
     let chained = !is_speech(task) && task.input.audio.is_none();
     if !chained {
-        return job(cx, &handle.0).await.map(|job| job.progress());
+        return job(cx, &handle.0).await.map(Job::progress);
     }
     let second = format!("avatar of {}", handle.0);
     if let Some(Value::String(avatar)) = cx.cache.get(&second, cx.now()) {
-        return job(cx, &avatar).await.map(|job| job.progress());
+        return job(cx, &avatar).await.map(Job::progress);
     }
     let speech = job(cx, &handle.0).await?;
     let Some(asset) = speech.outputs.first().and_then(|output| output.asset_id.clone()) else {

@@ -1,4 +1,4 @@
-//! HeyGen, API generation v3: `https://developers.heygen.com`.
+//! `HeyGen`, API generation v3: `https://developers.heygen.com`.
 //!
 //! Quirks:
 //! - Avatars ("looks") and voices go by id; names and genders are looked up in the lists ([`people`]).
@@ -40,9 +40,9 @@ use crate::{
 const BASE: &str = "https://api.heygen.com/v3";
 
 /// A create call may take half a minute on their side.
-const CREATE_LIMIT: Duration = Duration::from_secs(120);
+const CREATE_LIMIT: Duration = Duration::from_mins(2);
 
-/// The adapter for HeyGen.
+/// The adapter for `HeyGen`.
 pub struct HeyGen;
 
 #[async_trait]
@@ -205,7 +205,8 @@ fn speech(answer: Value, voice: Option<String>) -> Result<Outputs, Fault> {
 #[derive(Deserialize)]
 struct Video {
     status: String,
-    video_url: Option<Url>,
+    #[serde(rename = "video_url")]
+    url: Option<Url>,
     failure_code: Option<String>,
     failure_message: Option<String>,
 }
@@ -215,7 +216,7 @@ fn progress(video: Video, unacted: &[String]) -> Result<Progress, Fault> {
         "waiting" | "pending" | "queued" => Progress::Queued,
         "processing" | "running" => Progress::Running(None),
         "completed" => {
-            let url = video.video_url.ok_or_else(unreadable)?;
+            let url = video.url.ok_or_else(unreadable)?;
             let file = Output { source: Source::Url { url, authorized: false }, content_type: None };
             Progress::Done(Outputs { files: vec![file], seed: None, notes: notes(unacted) })
         }

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-const LIST_LIFE: Duration = Duration::from_secs(3600);
+const LIST_LIFE: Duration = Duration::from_hours(1);
 
 /// Bounds the look-up in a list of thousands.
 const MAX_PAGES: usize = 20;
@@ -39,7 +39,8 @@ struct Look {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Voice {
-    voice_id: String,
+    #[serde(rename = "voice_id")]
+    id: String,
     name: String,
     gender: Option<String>,
     language: Option<String>,
@@ -114,13 +115,9 @@ async fn voice(cx: &Cx, task: &Task, asked: &str) -> Result<String, Fault> {
     };
     // A stand-in speaks English where there is a choice.
     voices.sort_by_key(|voice| !voice.language.as_deref().unwrap_or_default().to_lowercase().starts_with("en"));
-    names::find(&voices, asked, |voice| Entry {
-        id: &voice.voice_id,
-        name: &voice.name,
-        gender: voice.gender.as_deref(),
-    })
-    .map(|voice| voice.voice_id.clone())
-    .ok_or_else(|| Fault::refused(Kind::InvalidInput, brief(&format!("no voice is called {asked}"))))
+    names::find(&voices, asked, |voice| Entry { id: &voice.id, name: &voice.name, gender: voice.gender.as_deref() })
+        .map(|voice| voice.id.clone())
+        .ok_or_else(|| Fault::refused(Kind::InvalidInput, brief(&format!("no voice is called {asked}"))))
 }
 
 /// Ids have digits or underscores; names of people do not.
