@@ -1,7 +1,20 @@
 //! Doitong: one GraphQL endpoint in front of AI video, image, speech and avatar models.
 
+pub mod app;
+pub mod config;
+
+pub mod worker;
+
+pub mod http;
+
+pub mod accounts;
 pub mod catalog;
+pub mod db;
 pub mod domain;
 pub mod egress;
+pub mod jobs;
+pub mod ledger;
+pub mod limits;
 pub mod media;
 pub mod providers;
+pub mod webhooks;

@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::spec::Route;
 use crate::domain::{Adjustment, ContentInput, Credits, GenerationType, Mode, ModelId, Priority, ProviderId, Upstream};
 
 /// What a caller asks for, coerced but not yet checked. Stored with the job, so that a fail-over can resolve it anew.
@@ -50,8 +51,8 @@ pub struct Conditions<'a> {
     pub mode: Mode,
     /// The day, for the life of models.
     pub today: NaiveDate,
-    /// Whether an upstream has its credentials.
-    pub configured: &'a dyn Fn(&Upstream) -> bool,
+    /// Whether a route has its credentials; see [`super::Catalog::has_credentials`].
+    pub configured: &'a dyn Fn(&Route) -> bool,
     /// What was measured of a route.
     pub health: &'a dyn Fn(&RouteId) -> Health,
 }
@@ -116,6 +117,16 @@ pub struct Refusal {
     pub field: Option<String>,
     /// What the caller can do about it.
     pub message: String,
+}
+
+impl Refusal {
+    pub(super) fn about(kind: RefusalKind, field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { kind, field: Some(field.into()), message: message.into() }
+    }
+
+    pub(super) fn plain(kind: RefusalKind, message: impl Into<String>) -> Self {
+        Self { kind, field: None, message: message.into() }
+    }
 }
 
 /// The nature of a refusal, each with its code and reason in the API.

@@ -53,6 +53,10 @@ pub struct Model {
     /// What serves a request for it once it is retired: `model` or `provider/model`, the first that can take the inputs.
     #[serde(default)]
     pub replaced_by: Vec<String>,
+    /// It makes something else than a plain request of the type expects (sound effects, a template, an advertisement):
+    /// it serves requests that name it, or that no other model can serve.
+    #[serde(default)]
+    pub specialist: bool,
     /// Which inputs it takes.
     #[serde(default)]
     pub inputs: Inputs,
@@ -94,6 +98,12 @@ pub struct Inputs {
     /// Groups of which exactly one must be given: `[["text", "audio"]]`.
     #[serde(default)]
     pub one_of: Vec<Vec<InputName>>,
+    /// Groups of which at least one must be given: `[["text", "image"]]`.
+    #[serde(default)]
+    pub any_of: Vec<Vec<InputName>>,
+    /// Inputs that are taken only together with others: `{ last_image = ["image"] }`.
+    #[serde(default)]
+    pub requires: BTreeMap<InputName, Vec<InputName>>,
 }
 
 /// Whether an input has to be there.
@@ -104,6 +114,8 @@ pub enum Need {
     Required,
     /// Taken when given.
     Optional,
+    /// Accepted but of no effect: when given, it is listed under `adjustments` as unused.
+    Unused,
 }
 
 /// An input by name.

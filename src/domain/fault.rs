@@ -38,6 +38,22 @@ pub enum Kind {
     Gone,
 }
 
+impl Kind {
+    /// What happened, in words a caller may see.
+    pub const fn for_people(self) -> &'static str {
+        match self {
+            Self::InvalidInput => "the provider refused the input",
+            Self::Moderated => "the provider's moderation refused it",
+            Self::Failed => "the provider failed to make it",
+            Self::Busy => "the provider is at its limit",
+            Self::Down => "the provider could not be reached or is down",
+            Self::Account => "the provider refuses this gateway's account",
+            Self::Garbled => "the provider's answer makes no sense",
+            Self::Gone => "the provider does not know the task",
+        }
+    }
+}
+
 /// Did the upstream take the job?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {

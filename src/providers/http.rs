@@ -265,3 +265,15 @@ impl Cache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), (until, value));
     }
 }
+
+/// The client for all upstreams: no redirects (a redirect could carry credentials elsewhere), bounded waits.
+pub fn client() -> anyhow::Result<reqwest::Client> {
+    crate::egress::use_ring();
+    Ok(reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(10))
+        .timeout(Duration::from_mins(1))
+        .pool_idle_timeout(Duration::from_secs(50))
+        .user_agent(concat!("doitong/", env!("CARGO_PKG_VERSION")))
+        .build()?)
+}

@@ -8,6 +8,8 @@ pub mod adapters;
 pub mod files;
 pub mod http;
 pub mod names;
+pub mod registry;
+pub mod sandbox;
 pub mod wire;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -17,6 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::{ContentInput, Fault, GenerationId, GenerationType, Upstream, output::Outputs};
 pub use http::{Call, Cx, Reply};
+pub use registry::Registry;
 
 /// What every adapter does.
 #[async_trait]

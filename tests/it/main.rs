@@ -1,1 +1,6 @@
 //! The integration tests: one binary, real PostgreSQL, real HTTP.
+#![allow(clippy::unwrap_used, reason = "a test's helpers are test code")]
+mod egress;
+mod embedded;
+mod media;
+mod providers;

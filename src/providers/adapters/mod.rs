@@ -4,7 +4,11 @@ pub mod did;
 pub mod elevenlabs;
 pub mod hedra;
 pub mod heygen;
+pub mod kling;
+pub mod minimax;
+pub mod pixverse;
 pub mod sync;
+pub mod vidu;
 
 use super::Provider;
 
@@ -15,6 +19,10 @@ pub fn all() -> Vec<Box<dyn Provider>> {
         Box::new(elevenlabs::ElevenLabs),
         Box::new(hedra::Hedra),
         Box::new(heygen::HeyGen),
+        Box::new(kling::Kling),
+        Box::new(minimax::MiniMax),
+        Box::new(pixverse::PixVerse),
         Box::new(sync::Sync),
+        Box::new(vidu::Vidu),
     ]
 }

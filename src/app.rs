@@ -1,0 +1,232 @@
+//! [`App`]: every noun of the product, wired once from the settings. The only place that picks implementations.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use sqlx::PgPool;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+use crate::{
+    accounts::{Accounts, Caller},
+    catalog::{Catalog, Choice, Conditions, Health, RouteId},
+    config::{Config, Secrets},
+    db::{self, Bus, embedded::Embedded},
+    domain::{Clock, Mode},
+    egress::Egress,
+    jobs::{Claimed, Jobs},
+    limits::Reads,
+    media::{Inputs, Store},
+    providers::{Provider, Registry, adapters, registry, sandbox::Sandbox},
+    webhooks::Webhooks,
+};
+
+/// The least time that a route's deadline leaves, and how many usual runs it leaves where the catalogue names none.
+const LEAST_DEADLINE: Duration = Duration::from_mins(5);
+const USUAL_RUNS: u32 = 10;
+
+/// What lives as long as the process.
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// The database.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// What processes tell each other.
+    pub bus: Arc<Bus>,
+    /// Accounts and keys.
+    pub accounts: Accounts,
+    /// Generations and their jobs.
+    pub jobs: Jobs,
+    /// The webhook outbox.
+    pub webhooks: Webhooks,
+    /// Results and uploads.
+    pub media: Arc<Store>,
+    /// Upstreams.
+    pub registry: Registry,
+    /// Calls to addresses that strangers name.
+    pub egress: Egress,
+    /// The pacing of reads.
+    pub reads: Reads,
+    /// Every task of the process, so that a stop waits for them.
+    pub tracker: TaskTracker,
+    catalog: RwLock<Arc<Catalog>>,
+}
+
+/// What an [`App`] is made from.
+pub struct Parts {
+    /// The settings.
+    pub config: Config,
+    /// Credentials.
+    pub secrets: Secrets,
+    /// The catalogue.
+    pub catalog: Catalog,
+    /// The database.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// Where files lie that are not in the database.
+    pub data_dir: PathBuf,
+    /// Whether private addresses may be called.
+    pub allow_private: bool,
+}
+
+impl App {
+    /// Wires everything. Nothing runs yet.
+    pub fn new(parts: Parts) -> anyhow::Result<Arc<Self>> {
+        let Parts { config, secrets, catalog, pool, clock, data_dir, allow_private } = parts;
+        let (tracker, bus) = (TaskTracker::new(), Arc::new(Bus::default()));
+        let media = Arc::new(open_media(&config, &data_dir)?);
+        let egress = Egress::new(allow_private)?;
+        let registry = Registry::new(registry::Parts {
+            upstreams: catalog.upstreams(),
+            secrets: &secrets.upstreams,
+            bases: config.upstreams.iter().map(|(id, upstream)| (id.clone(), upstream.base_url.clone())).collect(),
+            inputs: Arc::new(Inputs::new(media.clone(), Egress::new(allow_private)?)),
+            clock: clock.clone(),
+            adapters: all_adapters(&config),
+        })?;
+        Ok(Arc::new(Self {
+            accounts: Accounts::new(pool.clone(), clock.clone(), config.plans.clone()),
+            jobs: Jobs::new(pool.clone(), clock.clone(), bus.clone(), &tracker),
+            webhooks: Webhooks::new(pool.clone(), clock.clone()),
+            catalog: RwLock::new(Arc::new(catalog)),
+            reads: Reads::default(),
+            config,
+            pool,
+            clock,
+            bus,
+            media,
+            registry,
+            egress,
+            tracker,
+        }))
+    }
+
+    /// Starts what every role needs: the bus, and the forgetting of callers whose keys changed.
+    pub fn start(self: &Arc<Self>, stop: &CancellationToken) {
+        self.bus.start(&self.tracker, self.pool.clone(), stop.clone());
+        let (app, stop) = (self.clone(), stop.clone());
+        self.tracker.spawn(async move { app.accounts.follow(&app.bus, &stop).await });
+    }
+
+    /// The catalogue in force.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Runs `what` with the world as a request in this mode finds it.
+    pub fn with_conditions<T>(&self, mode: Mode, what: impl FnOnce(&Catalog, &Conditions<'_>) -> T) -> T {
+        let catalog = self.catalog();
+        let is_set = |name: &str| self.registry.has(name);
+        let configured = |route: &crate::catalog::spec::Route| {
+            self.registry.serves(&route.upstream) && catalog.has_credentials(route, &is_set)
+        };
+        let conditions = Conditions {
+            mode,
+            today: self.clock.now().date_naive(),
+            configured: &configured,
+            health: &|_| Health::default(),
+        };
+        what(&catalog, &conditions)
+    }
+
+    /// What serves a job after its upstream did not start it.
+    pub fn fail_over(&self, job: &Claimed) -> Option<Choice> {
+        let mut tried: Vec<RouteId> =
+            job.attempts.iter().filter_map(|attempt| attempt.route.clone()).map(RouteId).collect();
+        tried.push(RouteId(job.route.clone()));
+        self.with_conditions(job.mode, |catalog, conditions| {
+            catalog.fail_over(&job.asked, &tried, job.credit_cost, conditions)
+        })
+    }
+
+    /// After how long a run on this route fails.
+    pub fn deadline_of(&self, route: &RouteId) -> Duration {
+        let catalog = self.catalog();
+        let Some(found) = catalog.route(route) else { return LEAST_DEADLINE };
+        let usual = Duration::from_secs(found.route.typical_seconds.into()) * USUAL_RUNS;
+        let named = found.route.deadline_seconds.map(|seconds| Duration::from_secs(seconds.into()));
+        named.unwrap_or_else(|| usual.max(LEAST_DEADLINE))
+    }
+
+    /// The address of a stored file.
+    pub fn media_url(&self, path: &str) -> Option<Url> {
+        self.media.links().url(path)
+    }
+
+    /// Reads a caller takes, with the wait when there is no room.
+    pub fn take_read(&self, caller: &Caller) -> Result<(), Duration> {
+        self.reads.take(caller.account, caller.mode, caller.per_minute)
+    }
+}
+
+fn all_adapters(config: &Config) -> Vec<Box<dyn Provider>> {
+    let mut all = adapters::all();
+    all.push(Box::new(Sandbox::new(config.worker.time_scale)));
+    all
+}
+
+fn open_media(config: &Config, data_dir: &Path) -> anyhow::Result<Store> {
+    let place = config.media.store.clone().unwrap_or_else(|| data_dir.join("media").to_string_lossy().into_owned());
+    Store::open(&place, data_dir, config.server.public_url.clone())
+}
+
+/// A database to work on: the one named, or the private one of the data directory.
+pub struct Connected {
+    /// The pool.
+    pub pool: PgPool,
+    /// The private server, if that is what it is.
+    pub embedded: Option<Embedded>,
+}
+
+impl Connected {
+    /// Connects, and migrates.
+    pub async fn open(config: &Config, secrets: &Secrets, data_dir: &Path) -> anyhow::Result<Self> {
+        let connected = Self::join(config, secrets, data_dir).await?;
+        db::migrate(&connected.pool).await?;
+        Ok(connected)
+    }
+
+    /// Connects without migrating.
+    pub async fn join(config: &Config, secrets: &Secrets, data_dir: &Path) -> anyhow::Result<Self> {
+        use secrecy::ExposeSecret as _;
+        let max = config.database.max_connections;
+        if let Some(url) = &secrets.database_url {
+            let options =
+                url.expose_secret().parse().map_err(|_| anyhow::anyhow!("DATABASE_URL is no PostgreSQL URL"))?;
+            return Ok(Self { pool: db::open(options, max).await?, embedded: None });
+        }
+        let embedded = Embedded::start(data_dir).await?;
+        let pool = db::open(embedded.connect_options(), max).await?;
+        Ok(Self { pool, embedded: Some(embedded) })
+    }
+
+    /// Closes the pool and lets go of the private server.
+    pub async fn close(self) {
+        self.pool.close().await;
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+}
+
+/// The catalogue and the credentials that it names.
+pub fn read_catalog(config: &Config) -> anyhow::Result<(Catalog, Secrets)> {
+    let catalog = Catalog::load(config.catalog.folder.as_deref())?;
+    let names: HashMap<&str, ()> = catalog
+        .upstreams()
+        .0
+        .values()
+        .flat_map(|spec| &spec.credentials)
+        .flatten()
+        .map(|name| (name.as_str(), ()))
+        .collect();
+    let secrets = Secrets::read(names.into_keys());
+    Ok((catalog, secrets))
+}

@@ -1,0 +1,135 @@
+//! From a text to a document that may run: persisted queries, parse, limits, dialect; kept by its text, since clients
+//! send the same few documents over and over.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_graphql::parser::{
+    parse_query,
+    types::{ExecutableDocument, OperationType},
+};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    dialect,
+    error::ApiError,
+    limits,
+};
+use crate::config;
+
+/// Documents and persisted queries kept at once; when there are more, all are forgotten.
+const MAX_KEPT: usize = 2_000;
+/// Longer texts are not kept.
+const MAX_KEPT_BYTES: usize = 16 << 10;
+
+/// A document that may run.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The document, rewritten.
+    pub document: ExecutableDocument,
+    /// What the executed operation is.
+    pub kind: OperationType,
+    /// How many generations it asks for.
+    pub generations: usize,
+}
+
+/// Prepares documents.
+pub struct Documents {
+    limits: config::GraphQl,
+    prepared: Mutex<HashMap<(String, Option<String>), Arc<Prepared>>>,
+    persisted: Mutex<HashMap<[u8; 32], Arc<str>>>,
+}
+
+impl Documents {
+    /// Documents under these limits.
+    pub fn new(limits: config::GraphQl) -> Self {
+        Self { limits, prepared: Mutex::default(), persisted: Mutex::default() }
+    }
+
+    /// Operations that one array may hold.
+    pub const fn max_batch(&self) -> usize {
+        self.limits.max_batch
+    }
+
+    /// The document of a text, or why it may not run.
+    pub fn prepare(&self, query: &str, operation_name: Option<&str>) -> Result<Arc<Prepared>, ApiError> {
+        let key = (query.to_owned(), operation_name.map(str::to_owned));
+        if let Some(known) = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(known.clone());
+        }
+        let prepared = Arc::new(self.read(query, operation_name)?);
+        if query.len() <= MAX_KEPT_BYTES {
+            keep(&self.prepared, key, prepared.clone());
+        }
+        Ok(prepared)
+    }
+
+    fn read(&self, query: &str, operation_name: Option<&str>) -> Result<Prepared, ApiError> {
+        if query.trim().is_empty() {
+            return Err(ApiError::parse("The query is empty. Send a GraphQL document in `query`."));
+        }
+        limits::check_text(query, &self.limits)?;
+        check_nesting(query)?;
+        let mut document = parse_query(query).map_err(|error| ApiError::parse(format!("The query is not GraphQL: {error}")))?;
+        let Some(operation) = dialect::executed(&document, operation_name) else {
+            return Err(ApiError::validation(match operation_name {
+                Some(name) => format!("The document has no operation {name}. Name one of its operations in `operationName`."),
+                None => "The document has several operations. Name one in `operationName`.".to_owned(),
+            }));
+        };
+        let generations = limits::check(&document, operation, &self.limits)?;
+        let kind = operation.ty;
+        dialect::rewrite(&mut document, operation_name);
+        Ok(Prepared { document, kind, generations })
+    }
+
+    /// The text of a persisted query, by the hash a client sends; with a text, it is kept under that hash.
+    pub fn persisted(&self, hash: &str, query: Option<&str>) -> Result<Arc<str>, ApiError> {
+        let refused = |message: &str| ApiError::invalid("PERSISTED_QUERY", "extensions.persistedQuery", message);
+        let hash: [u8; 32] = hex::decode(hash)
+            .ok()
+            .and_then(|hash| hash.try_into().ok())
+            .ok_or_else(|| refused("`sha256Hash` must be the SHA-256 of the query in 64 hex digits."))?;
+        let Some(query) = query else {
+            let known = self.persisted.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
+            return known.ok_or_else(ApiError::persisted_query_not_found);
+        };
+        if Sha256::digest(query)[..] != hash {
+            return Err(refused("`sha256Hash` is not the SHA-256 of `query`."));
+        }
+        let text: Arc<str> = query.into();
+        if query.len() <= MAX_KEPT_BYTES {
+            keep(&self.persisted, hash, text.clone());
+        }
+        Ok(text)
+    }
+}
+
+fn keep<K: std::hash::Hash + Eq, V>(kept: &Mutex<HashMap<K, V>>, key: K, value: V) {
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() >= MAX_KEPT {
+        kept.clear();
+    }
+    kept.insert(key, value);
+}
+
+/// Brackets within brackets that a document may have: the parser calls itself for each.
+const MAX_NESTING: usize = 64;
+
+fn check_nesting(query: &str) -> Result<(), ApiError> {
+    let (mut depth, mut deepest) = (0_usize, 0_usize);
+    for byte in query.bytes() {
+        match byte {
+            b'{' | b'[' | b'(' => depth += 1,
+            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    if deepest > MAX_NESTING {
+        return Err(ApiError::too_complex(format!("The document nests more than {MAX_NESTING} brackets. Ask for less.")));
+    }
+    Ok(())
+}

@@ -1,0 +1,299 @@
+//! The job table: generations from admission to their end.
+//!
+//! A job is a row and is moved in short leased steps. While a worker has it, its `due_at` is the end of the lease, so
+//! that a step nobody finishes becomes due again by itself. Every change by a worker names its lease: a worker that lost
+//! it changes nothing. What a step concludes is decided by [`state`], a pure function; [`Jobs`] turns it into rows.
+//! State, ledger and webhook outbox change in one transaction.
+//!
+//! A plan's places are given out by admission and by the end of other jobs, under the lock on the purse. A job that
+//! waits for a place is in no worker's sight, so that one account's backlog cannot delay another's.
+
+mod cancel;
+mod generation;
+pub mod idempotency;
+pub mod state;
+mod store;
+mod submit;
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use serde_json::Value;
+use sqlx::PgPool;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::{
+    accounts::Caller,
+    catalog::Choice,
+    db::{Batcher, Bus},
+    domain::{AccountId, Clock, GenerationId, GenerationType, Mode, Status, Timestamp, output::Outputs},
+    providers::Handle,
+};
+pub use cancel::Cancel;
+pub use generation::{Attempt, Failure, Generation, Outcome, Webhook};
+pub use idempotency::Idempotency;
+pub use store::{Claimed, Stage};
+pub use submit::{Submission, SubmitError, Submitted};
+
+/// A worker's right to change the jobs it claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease(Uuid);
+
+/// The change was not made: the job has ended, or another worker has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the lease was lost")]
+pub struct LeaseLost;
+
+/// The jobs of this service.
+pub struct Jobs {
+    pool: PgPool,
+    clock: Clock,
+    bus: Arc<Bus>,
+    admissions: Batcher<store::Admission, store::Admitted>,
+    settlements: Batcher<store::Settlement, store::Settled>,
+    lookups: Batcher<store::Lookup, Option<Generation>>,
+}
+
+/// Which generations a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only of this type.
+    pub r#type: Option<GenerationType>,
+    /// Only in this state.
+    pub status: Option<Status>,
+    /// Only by this provider.
+    pub provider: Option<String>,
+}
+
+/// A part of a list, newest first.
+pub struct Page {
+    /// The generations.
+    pub generations: Vec<Generation>,
+    /// Whether there are more.
+    pub has_next: bool,
+}
+
+/// What a step changes in a job that goes on.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The upstream took it.
+    Accepted {
+        /// What to poll by.
+        handle: Handle,
+        /// When to look.
+        due_at: Timestamp,
+        /// When it fails if it is still running.
+        deadline_at: Timestamp,
+    },
+    /// It runs; look again.
+    Look {
+        /// When to look.
+        due_at: Timestamp,
+        /// Percent done, where the upstream told.
+        progress: Option<u8>,
+        /// Looks in a row that brought no answer.
+        failures: u32,
+    },
+    /// The results are known; copy them.
+    Store {
+        /// Where they are.
+        outputs: Outputs,
+        /// When to copy them, or to try again.
+        due_at: Timestamp,
+        /// Copies that went wrong so far.
+        failures: u32,
+    },
+    /// The upstream did not take it: try again later.
+    Resubmit {
+        /// When.
+        due_at: Timestamp,
+        /// Until when it is tried.
+        patience_until: Timestamp,
+    },
+    /// The upstream did not take it: something else serves it.
+    FailOver {
+        /// What serves it now.
+        to: Box<Choice>,
+        /// When the upstreams' trouble began to try our patience.
+        patience_until: Timestamp,
+    },
+}
+
+/// How a generation ends.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// With what.
+    pub result: Ending,
+    /// What was tried.
+    pub attempts: Vec<Attempt>,
+    /// When the upstream is still to be told that it can stop.
+    pub stop_at: Option<Timestamp>,
+}
+
+/// With what a generation ends.
+#[derive(Clone, Debug)]
+pub enum Ending {
+    /// With files.
+    Completed {
+        /// The files.
+        assets: Vec<crate::domain::output::Asset>,
+        /// What is known of the first.
+        metadata: Value,
+    },
+    /// Without.
+    Failed(Failure),
+}
+
+impl Jobs {
+    /// The jobs in this database; statements of concurrent requests are gathered on the tracker's tasks.
+    pub fn new(pool: PgPool, clock: Clock, bus: Arc<Bus>, tracker: &TaskTracker) -> Self {
+        let admit_pool = pool.clone();
+        let admissions = Batcher::start(tracker, 2, 64, move |batch| {
+            let pool = admit_pool.clone();
+            async move { store::admit(&pool, &batch).await }
+        });
+        let settle_pool = pool.clone();
+        let settlements = Batcher::start(tracker, 2, 64, move |batch| {
+            let pool = settle_pool.clone();
+            async move { store::settle(&pool, &batch).await }
+        });
+        let lookup_pool = pool.clone();
+        let lookups = Batcher::start(tracker, 2, 128, move |batch| {
+            let pool = lookup_pool.clone();
+            async move { store::find_many(&pool, &batch).await }
+        });
+        Self { pool, clock, bus, admissions, settlements, lookups }
+    }
+
+    /// A generation of this caller.
+    pub async fn find(&self, caller: &Caller, id: GenerationId) -> anyhow::Result<Option<Generation>> {
+        self.find_for_delivery(caller.account, caller.mode, id).await
+    }
+
+    /// A generation whose webhook is to be delivered.
+    pub async fn find_for_delivery(
+        &self,
+        account: AccountId,
+        mode: Mode,
+        id: GenerationId,
+    ) -> anyhow::Result<Option<Generation>> {
+        Ok(self.lookups.run(store::Lookup { account, mode, id }).await??)
+    }
+
+    /// This caller's generations, newest first, those older than `after`.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        filter: &Filter,
+        after: Option<GenerationId>,
+        first: u32,
+    ) -> sqlx::Result<Page> {
+        let limit = i64::from(first) + 1;
+        let mut generations = store::list(&self.pool, caller, filter, after, limit).await?;
+        let has_next = generations.len() > first as usize;
+        generations.truncate(first as usize);
+        Ok(Page { generations, has_next })
+    }
+
+    /// Takes jobs that are due, oldest first, leaving out those of upstreams at their limit.
+    pub async fn claim(&self, limit: u32, busy: &[String], lease_for: Duration) -> sqlx::Result<(Lease, Vec<Claimed>)> {
+        let (lease, now) = (Lease(Uuid::new_v4()), self.clock.now());
+        let claimed = store::claim(&self.pool, lease, now, now + time_delta(lease_for), limit, busy).await?;
+        Ok((lease, claimed))
+    }
+
+    /// Prolongs a lease, for steps that take long.
+    pub async fn prolong(
+        &self,
+        id: GenerationId,
+        lease: Lease,
+        lease_for: Duration,
+    ) -> sqlx::Result<Result<(), LeaseLost>> {
+        let until = self.clock.now() + time_delta(lease_for);
+        Ok(store::prolong(&self.pool, id, lease, until).await?.then_some(()).ok_or(LeaseLost))
+    }
+
+    /// Makes the intent to submit durable: from here on the work may be paid.
+    pub async fn intend(&self, id: GenerationId, lease: Lease) -> sqlx::Result<Result<(), LeaseLost>> {
+        let changed = store::intend(&self.pool, id, lease, self.clock.now()).await?;
+        Ok(changed.then_some(()).ok_or(LeaseLost))
+    }
+
+    /// Gives a job back for later, unchanged: it waits for a turn at its upstream.
+    pub async fn put_back(
+        &self,
+        job: &Claimed,
+        lease: Lease,
+        due_at: Timestamp,
+    ) -> sqlx::Result<Result<(), LeaseLost>> {
+        let changed = store::put_back(&self.pool, job.id, lease, due_at).await?;
+        Ok(changed.then_some(()).ok_or(LeaseLost))
+    }
+
+    /// Makes a change in a job that goes on.
+    pub async fn advance(
+        &self,
+        job: &Claimed,
+        lease: Lease,
+        change: &Change,
+        attempts: Option<&[Attempt]>,
+    ) -> sqlx::Result<Result<(), LeaseLost>> {
+        let changed = store::advance(&self.pool, job, lease, change, attempts, self.clock.now()).await?;
+        if changed {
+            self.bus.tell_changed([job.id]);
+        }
+        Ok(changed.then_some(()).ok_or(LeaseLost))
+    }
+
+    /// Ends a job: state, credits, webhook and the next waiting job, all or nothing.
+    pub async fn finish(&self, job: &Claimed, lease: Lease, end: End) -> anyhow::Result<Result<(), LeaseLost>> {
+        let settlement = store::Settlement::of_worker(job, lease, end, self.clock.now());
+        let settled = self.settlements.run(settlement).await??;
+        Ok(self.ended(job.id, settled).then_some(()).ok_or(LeaseLost))
+    }
+
+    fn ended(&self, id: GenerationId, settled: store::Settled) -> bool {
+        if settled.ended {
+            self.bus.tell_changed([id]);
+            self.bus.tell_due();
+        }
+        settled.ended
+    }
+
+    /// Forgets a job whose generation has ended, once the upstream was told.
+    pub async fn forget(&self, id: GenerationId, lease: Lease) -> sqlx::Result<()> {
+        store::delete_stopping(&self.pool, id, lease).await
+    }
+
+    /// Puts off telling the upstream.
+    pub async fn stop_later(
+        &self,
+        id: GenerationId,
+        lease: Lease,
+        due_at: Timestamp,
+        failures: u32,
+    ) -> sqlx::Result<()> {
+        store::stop_later(&self.pool, id, lease, due_at, failures).await
+    }
+
+    /// Notes what an upstream calls a job that ended while it was being submitted, so that it can be told to stop.
+    pub async fn note_late_handle(&self, id: GenerationId, handle: &Handle) -> sqlx::Result<()> {
+        store::note_late_handle(&self.pool, id, handle, self.clock.now()).await
+    }
+
+    /// How many jobs are in each stage, and since when the oldest due one waits.
+    pub async fn counts(&self) -> sqlx::Result<Vec<(String, i64)>> {
+        store::counts(&self.pool).await
+    }
+
+    /// Drops idempotency keys past their time and makes the partitions of the months ahead; drops those of months past
+    /// retention.
+    pub async fn keep_house(&self, retention_months: u32) -> sqlx::Result<()> {
+        store::keep_house(&self.pool, self.clock.now(), retention_months).await
+    }
+}
+
+fn time_delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}

@@ -1,0 +1,184 @@
+//! What a step concludes: a pure function of the job and the upstream's answer.
+//!
+//! The worker runs it, the model check explores it. Money follows from three rules: work is submitted again only when the
+//! last submit surely started nothing; a submit whose fate is unknown ends the generation unless the upstream can tell;
+//! and only a result ends it with a charge.
+
+use std::time::Duration;
+
+use super::Failure;
+use crate::{
+    domain::{Fault, Verdict, fault::Kind},
+    providers::{Progress, Reconciled, Submitted},
+};
+
+/// What a step can conclude.
+#[derive(Debug)]
+pub enum Next {
+    /// The upstream has it: look after so long, where it said so.
+    Accepted(crate::providers::Handle, Option<Duration>),
+    /// It runs; percent done, where known.
+    Wait(Option<u8>),
+    /// Here are the results.
+    Store(crate::domain::output::Outputs),
+    /// Nothing was started, and the trouble is not the request's: another route, or the same one later.
+    Elsewhere(Fault),
+    /// Nothing was started: submit it (again) now.
+    Submit,
+    /// The question brought no answer: ask again later.
+    AskAgain(Fault),
+    /// It ends here.
+    Fail(Failure),
+}
+
+/// What follows from the answer to a submit.
+pub fn after_submit(answer: Result<Submitted, Fault>) -> Next {
+    match answer {
+        Ok(Submitted::Accepted { handle, poll_after }) => Next::Accepted(handle, poll_after),
+        Ok(Submitted::Done(outputs)) => Next::Store(outputs),
+        Err(fault) => match (fault.verdict, fault.kind) {
+            (Verdict::Unknown, Kind::Moderated) => Next::Fail(rejected()),
+            (Verdict::Unknown, _) => Next::Fail(submission_unknown()),
+            (_, Kind::InvalidInput) => Next::Fail(refused()),
+            (_, Kind::Moderated) => Next::Fail(rejected()),
+            (_, Kind::Failed) => Next::Fail(failed()),
+            (_, Kind::Busy | Kind::Down | Kind::Account | Kind::Garbled | Kind::Gone) => Next::Elsewhere(fault),
+        },
+    }
+}
+
+/// What follows from the answer to a look for a submit whose answer was lost.
+pub fn after_reconcile(answer: Result<Reconciled, Fault>) -> Next {
+    match answer {
+        Ok(Reconciled::Found(handle)) => Next::Accepted(handle, Some(Duration::ZERO)),
+        Ok(Reconciled::Absent) => Next::Submit,
+        Ok(Reconciled::Unsupported) => Next::Fail(submission_unknown()),
+        Err(fault) => Next::AskAgain(fault),
+    }
+}
+
+/// What follows from the answer to a poll.
+pub fn after_poll(answer: Result<Progress, Fault>) -> Next {
+    match answer {
+        Ok(Progress::Queued) => Next::Wait(None),
+        Ok(Progress::Running(percent)) => Next::Wait(percent),
+        Ok(Progress::Done(outputs)) => Next::Store(outputs),
+        Ok(Progress::Failed(fault)) => Next::Fail(match fault.kind {
+            Kind::Moderated => rejected(),
+            Kind::InvalidInput => refused(),
+            _ => failed(),
+        }),
+        Err(fault) if fault.kind == Kind::Gone => Next::Fail(lost()),
+        Err(fault) => Next::AskAgain(fault),
+    }
+}
+
+fn failure(code: &str, reason: &str, message: &str, retryable: bool) -> Failure {
+    Failure { code: code.into(), reason: Some(reason.into()), message: message.into(), retryable }
+}
+
+fn rejected() -> Failure {
+    let message =
+        "The provider's moderation refused the prompt, an input or the result. Change the request and try again.";
+    failure("INVALID_INPUT", "CONTENT_REJECTED", message, false)
+}
+
+fn refused() -> Failure {
+    let message =
+        "The provider refused the input. Check prompt, input files and options against its limits, then try again.";
+    failure("INVALID_INPUT", "UPSTREAM_REFUSED", message, false)
+}
+
+fn failed() -> Failure {
+    let message = "The provider failed to make it. Try again, or with other parameters or another provider.";
+    failure("GENERATION_FAILED", "UPSTREAM_FAILED", message, true)
+}
+
+fn lost() -> Failure {
+    let message = "The provider no longer knows the task. Nothing was charged; try again.";
+    failure("GENERATION_FAILED", "UPSTREAM_LOST", message, true)
+}
+
+/// A submit whose fate nobody knows.
+pub fn submission_unknown() -> Failure {
+    let message = "The provider's answer was lost, so it is unknown whether it took the work. It is not sent twice; \
+                   nothing was charged. Try again.";
+    failure("GENERATION_FAILED", "SUBMISSION_UNKNOWN", message, true)
+}
+
+/// The route's deadline passed.
+pub fn deadline() -> Failure {
+    let message = "The provider did not finish in time. Nothing was charged; try again or choose another provider.";
+    failure("GENERATION_FAILED", "DEADLINE", message, true)
+}
+
+/// The results could not be copied.
+pub fn result_lost() -> Failure {
+    let message = "The result could not be fetched from the provider. Nothing was charged; try again.";
+    failure("GENERATION_FAILED", "RESULT_LOST", message, true)
+}
+
+/// Patience is spent.
+pub fn unavailable(kind: Kind) -> Failure {
+    let (reason, message) = match kind {
+        Kind::Account => (
+            "UPSTREAM_ACCOUNT",
+            "The provider refuses this gateway's account. Nothing was charged; use another provider, or let the gateway choose.",
+        ),
+        Kind::Busy => (
+            "UPSTREAM_BUSY",
+            "The provider is at its limit. Nothing was charged; try again later, or let the gateway choose.",
+        ),
+        _ => (
+            "UPSTREAM_DOWN",
+            "The provider cannot be reached. Nothing was charged; try again later, or let the gateway choose.",
+        ),
+    };
+    failure("PROVIDER_UNAVAILABLE", reason, message, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(kind: Kind, verdict: Verdict) -> Fault {
+        Fault::new(kind, verdict, "")
+    }
+
+    const KINDS: [Kind; 8] = [
+        Kind::InvalidInput,
+        Kind::Moderated,
+        Kind::Failed,
+        Kind::Busy,
+        Kind::Down,
+        Kind::Account,
+        Kind::Garbled,
+        Kind::Gone,
+    ];
+
+    #[test]
+    fn an_unknown_submit_is_never_sent_again() {
+        for kind in KINDS {
+            let next = after_submit(Err(fault(kind, Verdict::Unknown)));
+            assert!(matches!(next, Next::Fail(_)), "{kind:?} gave {next:?}");
+        }
+    }
+
+    #[test]
+    fn trouble_of_the_upstream_is_tried_elsewhere_and_trouble_of_the_request_is_not() {
+        for kind in KINDS {
+            for verdict in [Verdict::Refused, Verdict::NotReached] {
+                let elsewhere = matches!(after_submit(Err(fault(kind, verdict))), Next::Elsewhere(_));
+                let its_own = matches!(kind, Kind::Busy | Kind::Down | Kind::Account | Kind::Garbled | Kind::Gone);
+                assert_eq!(elsewhere, its_own, "{kind:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_look_says_nothing_about_the_task() {
+        for kind in KINDS.into_iter().filter(|kind| *kind != Kind::Gone) {
+            assert!(matches!(after_poll(Err(fault(kind, Verdict::Unknown))), Next::AskAgain(_)), "{kind:?}");
+        }
+    }
+}

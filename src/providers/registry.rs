@@ -1,0 +1,180 @@
+//! Which adapter serves an upstream, and what wraps every call to one: time limit, concurrency, pacing, tracing, metrics.
+
+use std::{collections::HashMap, future::Future, num::NonZeroU32, sync::Arc, time::Duration};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _, clock::DefaultClock};
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+use tracing::Instrument as _;
+use url::Url;
+
+use super::{Cancelled, Cx, Handle, Progress, Provider, Reconciled, Submitted, Task, http::Cache};
+use crate::{
+    catalog::spec::{UpstreamSpec, Upstreams},
+    domain::{Clock, Fault, Upstream, Verdict, fault::Kind},
+    media::Inputs,
+};
+
+/// The longest a call may take, with its uploads and its answer.
+const LONGEST_CALL: Duration = Duration::from_mins(5);
+
+/// What the registry is made from.
+pub struct Parts<'a> {
+    /// The services, as catalogued.
+    pub upstreams: &'a Upstreams,
+    /// Credentials that are set.
+    pub secrets: &'a HashMap<String, SecretString>,
+    /// Base URLs that replace the documented ones, by id.
+    pub bases: HashMap<String, Url>,
+    /// Input files.
+    pub inputs: Arc<Inputs>,
+    /// The time.
+    pub clock: Clock,
+    /// The adapters.
+    pub adapters: Vec<Box<dyn Provider>>,
+}
+
+struct Entry {
+    provider: Box<dyn Provider>,
+    cx: Cx,
+    calls: Semaphore,
+    submits: DefaultDirectRateLimiter,
+}
+
+/// The adapters of this process.
+pub struct Registry {
+    entries: HashMap<String, Entry>,
+    secrets: Arc<HashMap<String, SecretString>>,
+}
+
+impl Registry {
+    /// Wires the adapters.
+    pub fn new(parts: Parts<'_>) -> anyhow::Result<Self> {
+        let secrets = Arc::new(parts.secrets.clone());
+        let client = super::http::client()?;
+        let free = UpstreamSpec {
+            name: "sandbox".to_owned(),
+            credentials: Vec::new(),
+            concurrent_calls: 1_000,
+            submits_per_minute: 1_000_000,
+        };
+        let entry = |provider: Box<dyn Provider>| {
+            let upstream = provider.upstream();
+            let spec = parts.upstreams.0.get(upstream.as_str()).unwrap_or(&free);
+            let cx = Cx {
+                upstream: upstream.clone(),
+                client: client.clone(),
+                base: parts.bases.get(upstream.as_str()).cloned(),
+                secrets: secrets.clone(),
+                inputs: parts.inputs.clone(),
+                clock: parts.clock.clone(),
+                cache: Arc::new(Cache::default()),
+            };
+            let rate = NonZeroU32::new(spec.submits_per_minute).unwrap_or(NonZeroU32::MIN);
+            let entry = Entry {
+                provider,
+                cx,
+                calls: Semaphore::new(spec.concurrent_calls.max(1) as usize),
+                submits: RateLimiter::direct(Quota::per_minute(rate)),
+            };
+            (upstream.to_string(), entry)
+        };
+        Ok(Self { entries: parts.adapters.into_iter().map(entry).collect(), secrets })
+    }
+
+    /// Whether an upstream has an adapter.
+    pub fn serves(&self, upstream: &Upstream) -> bool {
+        self.entries.contains_key(upstream.as_str())
+    }
+
+    /// Whether a credential is set.
+    pub fn has(&self, variable: &str) -> bool {
+        self.secrets.contains_key(variable)
+    }
+
+    /// The upstreams whose calls are all taken: no use to claim their jobs now.
+    pub fn busy(&self) -> Vec<String> {
+        self.entries
+            .iter()
+            .filter(|(_, entry)| entry.calls.available_permits() == 0)
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// Takes a turn to submit; when there is none, says how long to wait.
+    pub fn take_turn(&self, upstream: &Upstream) -> Result<(), Duration> {
+        let Some(entry) = self.entries.get(upstream.as_str()) else { return Ok(()) };
+        entry.submits.check().map_err(|refused| refused.wait_time_from(DefaultClock::default().now()))
+    }
+
+    /// Sends the work.
+    pub async fn submit(&self, upstream: &Upstream, task: &Task) -> Result<Submitted, Fault> {
+        let entry = self.entry(upstream)?;
+        bounded("submit", entry, entry.provider.submit(&entry.cx, task)).await
+    }
+
+    /// Asks how the work is going.
+    pub async fn poll(&self, upstream: &Upstream, task: &Task, handle: &Handle) -> Result<Progress, Fault> {
+        let entry = self.entry(upstream)?;
+        bounded("poll", entry, entry.provider.poll(&entry.cx, task, handle)).await
+    }
+
+    /// Tells the upstream to stop.
+    pub async fn cancel(&self, upstream: &Upstream, task: &Task, handle: &Handle) -> Result<Cancelled, Fault> {
+        let entry = self.entry(upstream)?;
+        bounded("cancel", entry, entry.provider.cancel(&entry.cx, task, handle)).await
+    }
+
+    /// Looks for a submit whose answer was lost.
+    pub async fn reconcile(&self, upstream: &Upstream, task: &Task) -> Result<Reconciled, Fault> {
+        let entry = self.entry(upstream)?;
+        bounded("reconcile", entry, entry.provider.reconcile(&entry.cx, task)).await
+    }
+
+    /// Opens the download of a result.
+    pub async fn open(&self, upstream: &Upstream, url: &Url, authorized: bool) -> Result<reqwest::Response, Fault> {
+        let entry = self.entry(upstream)?;
+        let mut call = entry.cx.get(url.as_str())?;
+        if authorized {
+            call = entry.provider.authorize(&entry.cx, call).await?;
+        }
+        call.timeout(Duration::from_hours(1)).open().await
+    }
+
+    /// Proves the credentials of an upstream by its cheapest call.
+    pub async fn check(&self, upstream: &Upstream) -> Result<(), Fault> {
+        let entry = self.entry(upstream)?;
+        bounded("check", entry, entry.provider.check(&entry.cx)).await
+    }
+
+    fn entry(&self, upstream: &Upstream) -> Result<&Entry, Fault> {
+        let missing = || Fault::refused(Kind::Account, format!("there is no adapter for {upstream}"));
+        self.entries.get(upstream.as_str()).ok_or_else(missing)
+    }
+}
+
+async fn bounded<T>(
+    what: &'static str,
+    entry: &Entry,
+    call: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let upstream = &entry.cx.upstream;
+    let Ok(_permit) = entry.calls.acquire().await else {
+        return Err(Fault::new(Kind::Down, Verdict::NotReached, "stopping"));
+    };
+    let span = tracing::debug_span!("upstream", upstream.id = %upstream, upstream.call = what);
+    let begun = entry.cx.clock.now();
+    let answer = match tokio::time::timeout(LONGEST_CALL, call.instrument(span)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Fault::new(Kind::Down, Verdict::Unknown, "no answer in time")),
+    };
+    let took = (entry.cx.clock.now() - begun).as_seconds_f64();
+    let outcome = if answer.is_ok() { "ok" } else { "fault" };
+    metrics::histogram!("doitong_upstream_seconds", "upstream" => upstream.to_string(), "call" => what).record(took);
+    metrics::counter!("doitong_upstream_calls_total", "upstream" => upstream.to_string(), "call" => what, "outcome" => outcome)
+        .increment(1);
+    if let Err(fault) = &answer {
+        tracing::info!(upstream.id = %upstream, upstream.call = what, fault = %fault, "an upstream call went wrong");
+    }
+    answer
+}

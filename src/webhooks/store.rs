@@ -1,0 +1,184 @@
+//! Every statement on deliveries and webhook secrets.
+
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::Attempt;
+use crate::domain::{AccountId, GenerationId, Mode, Timestamp};
+
+/// A delivery to be made.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// The generation it tells of.
+    pub id: GenerationId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The mode it ran in.
+    pub mode: Mode,
+    /// Where it goes.
+    pub url: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Attempts since it was asked for last.
+    pub round: u32,
+}
+
+/// What follows from an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempted {
+    /// The receiver took it.
+    Delivered,
+    /// It is tried again then.
+    Rescheduled(Timestamp),
+    /// It is given up.
+    Exhausted,
+}
+
+/// A webhook secret.
+#[derive(Clone)]
+pub struct SecretRow {
+    /// Its text.
+    pub secret: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it stops signing; absent for the current one.
+    pub expires_at: Option<Timestamp>,
+}
+
+pub(super) async fn claim(
+    pool: &PgPool,
+    lease: Uuid,
+    now: Timestamp,
+    until: Timestamp,
+    limit: u32,
+) -> sqlx::Result<Vec<Due>> {
+    let rows = sqlx::query!(
+        r#"
+        with due as (
+            select generation_id from delivery where due_at <= $1 order by due_at limit $4 for update skip locked
+        ), claimed as (
+            update delivery set lease = $2, due_at = $3 from due
+            where delivery.generation_id = due.generation_id returning delivery.*
+        )
+        select d.generation_id as "id!: GenerationId", d.account_id as "account_id!", d.url as "url!",
+            d.attempts as "attempts!", d.round as "round!", g.mode as "mode: Mode"
+        from claimed d join generation g on g.account_id = d.account_id and g.generation_id = d.generation_id
+        "#,
+        now,
+        lease,
+        until,
+        i64::from(limit)
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Due {
+            id: row.id,
+            account: AccountId::new(row.account_id),
+            mode: row.mode,
+            url: row.url,
+            attempts: u32::try_from(row.attempts).unwrap_or_default(),
+            round: u32::try_from(row.round).unwrap_or_default(),
+        })
+        .collect())
+}
+
+pub(super) async fn record(
+    pool: &PgPool,
+    due: &Due,
+    lease: Uuid,
+    attempt: &Attempt,
+    next: Attempted,
+) -> sqlx::Result<()> {
+    let due_at = if let Attempted::Rescheduled(at) = next { Some(at) } else { None };
+    sqlx::query!(
+        "
+        with recorded as (
+            update delivery set attempts = attempts + 1, round = round + 1, last_status = $3, lease = null,
+                delivered = delivered or $4, due_at = case when lease = $2 then $5 else due_at end
+            where generation_id = $1
+            returning attempts
+        )
+        insert into delivery_attempt (generation_id, attempt, at, duration_ms, status, outcome)
+        select $1, attempts, $6, $7, $3, $8 from recorded
+        ",
+        due.id.uuid(),
+        lease,
+        attempt.status.map(i32::from),
+        next == Attempted::Delivered,
+        due_at,
+        attempt.at,
+        i32::try_from(attempt.took.as_millis()).unwrap_or(i32::MAX),
+        attempt.outcome
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn redeliver(
+    pool: &PgPool,
+    account: AccountId,
+    id: GenerationId,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update delivery set due_at = $3, lease = null, round = 0 where generation_id = $1 and account_id = $2",
+        id.uuid(),
+        account.get(),
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub(super) async fn live_secrets(pool: &PgPool, account: AccountId, now: Timestamp) -> sqlx::Result<Vec<SecretRow>> {
+    sqlx::query_as!(
+        SecretRow,
+        "
+        select secret, created_at, expires_at from webhook_secret
+        where account_id = $1 and (expires_at is null or expires_at > $2)
+        order by expires_at desc nulls first
+        ",
+        account.get(),
+        now
+    )
+    .fetch_all(pool)
+    .await
+}
+
+pub(super) async fn current_secret(conn: &mut PgConnection, account: AccountId) -> sqlx::Result<String> {
+    sqlx::query_scalar!("select secret from webhook_secret where account_id = $1 and expires_at is null", account.get())
+        .fetch_one(conn)
+        .await
+}
+
+pub(super) async fn expire_secrets(conn: &mut PgConnection, account: AccountId, at: Timestamp) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update webhook_secret set expires_at = $2 where account_id = $1 and expires_at is null",
+        account.get(),
+        at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn insert_secret(
+    conn: &mut PgConnection,
+    account: AccountId,
+    secret: &str,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into webhook_secret (account_id, secret, created_at) values ($1, $2, $3)",
+        account.get(),
+        secret,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

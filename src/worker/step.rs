@@ -1,0 +1,442 @@
+//! One step of a job: submit, reconcile, poll, copy the result, or tell the upstream to stop.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
+use rand::RngExt as _;
+use serde_json::Value;
+
+use super::{lease_for, retry, store_result};
+use crate::{
+    app::App,
+    catalog::RouteId,
+    domain::{Fault, Mode, Timestamp, Verdict, output::Outputs},
+    jobs::{
+        Attempt, Change, Claimed, End, Ending, Failure, Lease, LeaseLost, Outcome, Stage,
+        state::{self, Next},
+    },
+    providers::{Cancelled, Handle, Task},
+};
+
+/// Times that telling an upstream to stop is tried.
+const STOP_TRIES: u32 = 5;
+/// What a run in the sandbox takes, for looking at it.
+const SANDBOX_RUN: Duration = Duration::from_secs(1);
+/// Patience in test mode, where a troubled upstream is part of the exercise.
+const SANDBOX_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A job in the hands of this worker.
+pub(super) struct Work {
+    pub app: Arc<App>,
+    pub lease: Lease,
+    pub job: Claimed,
+    pub task: Task,
+}
+
+/// Runs one step to its verdict; when the job wants to be looked at again.
+pub(super) async fn run(app: Arc<App>, lease: Lease, job: Claimed) -> Option<Timestamp> {
+    let task = task_of(&app, &job);
+    let work = Work { app, lease, job, task };
+    let heartbeat = work.keep_lease();
+    let step = work.step();
+    let result = tokio::select! {
+        result = step => result,
+        // A submit goes on without its lease: what the upstream calls the job must not be lost.
+        () = heartbeat, if work.job.stage != Stage::Ready => Ok(None),
+    };
+    result.unwrap_or_else(|error| {
+        tracing::warn!(job.id = %work.job.id, error = format!("{error:#}"), "a step was not recorded; its lease will run out");
+        None
+    })
+}
+
+fn task_of(app: &App, job: &Claimed) -> Task {
+    let catalog = app.catalog();
+    let route = catalog.route(&RouteId(job.route.clone())).map(|found| found.route);
+    let mut input = job.asked.input.clone();
+    input.text.clone_from(&job.prompt);
+    Task {
+        id: job.id,
+        attempt: job.submits.max(1),
+        r#type: job.asked.r#type,
+        model: route.map(|route| route.model.clone()).unwrap_or_default(),
+        params: route.map(|route| route.params.clone()).unwrap_or_default(),
+        input,
+        options: job.options.as_object().cloned().unwrap_or_default(),
+        wire: route.map(|route| route.wire.clone()).unwrap_or_default(),
+    }
+}
+
+impl Work {
+    async fn step(&self) -> anyhow::Result<Option<Timestamp>> {
+        match self.job.stage {
+            Stage::Ready => self.submit().await,
+            Stage::Submitting => self.reconcile().await,
+            Stage::Running => self.poll().await,
+            Stage::Storing => match self.job.outputs.clone() {
+                Some(outputs) => self.store(outputs, self.job.failures).await,
+                None => self.look(None, 0).await,
+            },
+            Stage::Stopping => self.stop().await,
+            Stage::Waiting => Ok(None),
+        }
+    }
+
+    /// Returns when the lease is lost.
+    async fn keep_lease(&self) {
+        let lease_for = lease_for(&self.app);
+        loop {
+            tokio::time::sleep(lease_for / 3).await;
+            if let Ok(Err(LeaseLost)) = self.app.jobs.prolong(self.job.id, self.lease, lease_for).await {
+                return;
+            }
+        }
+    }
+
+    async fn submit(&self) -> anyhow::Result<Option<Timestamp>> {
+        if let Err(wait) = self.app.registry.take_turn(&self.job.upstream) {
+            let due_at = self.now() + delta(wait);
+            let _ = self.app.jobs.put_back(&self.job, self.lease, due_at).await?;
+            return Ok(Some(due_at));
+        }
+        if self.app.jobs.intend(self.job.id, self.lease).await?.is_err() {
+            return Ok(None);
+        }
+        let started_at = self.now();
+        let mut task = self.task.clone();
+        task.attempt = self.job.submits + 1;
+        let answer = self.app.registry.submit(&self.job.upstream, &task).await;
+        let attempt = self.attempt(started_at, &answer);
+        let handle = match &answer {
+            Ok(crate::providers::Submitted::Accepted { handle, .. }) => Some(handle.clone()),
+            _ => None,
+        };
+        let recorded = self.conclude(state::after_submit(answer), Some(attempt)).await?;
+        if let (Err(LeaseLost), Some(handle)) = (&recorded, handle) {
+            self.app.jobs.note_late_handle(self.job.id, &handle).await?;
+        }
+        Ok(recorded.unwrap_or_default())
+    }
+
+    /// A submit was begun and nobody wrote down what came of it.
+    async fn reconcile(&self) -> anyhow::Result<Option<Timestamp>> {
+        let answer = self.app.registry.reconcile(&self.job.upstream, &self.task).await;
+        let next = state::after_reconcile(answer);
+        let attempt = matches!(next, Next::Accepted(..) | Next::Fail(_)).then(|| {
+            let outcome = if matches!(next, Next::Fail(_)) { Outcome::Unknown } else { Outcome::Accepted };
+            self.attempt_with(self.job.submitted_at.unwrap_or_else(|| self.now()), outcome, None)
+        });
+        Ok(self.conclude(next, attempt).await?.unwrap_or_default())
+    }
+
+    async fn poll(&self) -> anyhow::Result<Option<Timestamp>> {
+        let Some(handle) = &self.job.handle else { anyhow::bail!("a running job has no handle") };
+        let answer = self.app.registry.poll(&self.job.upstream, &self.task, handle).await;
+        let next = state::after_poll(answer);
+        let is_late = self.job.deadline_at.is_some_and(|deadline| deadline <= self.now());
+        if is_late && matches!(next, Next::Wait(_) | Next::AskAgain(_)) {
+            return self
+                .fail(state::deadline(), self.job.attempts.clone(), Some(self.now()))
+                .await
+                .map(Result::unwrap_or_default);
+        }
+        Ok(self.conclude(next, None).await?.unwrap_or_default())
+    }
+
+    /// Turns a conclusion into rows.
+    async fn conclude(
+        &self,
+        next: Next,
+        attempt: Option<Attempt>,
+    ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
+        let mut attempts = self.job.attempts.clone();
+        attempts.extend(attempt);
+        match next {
+            Next::Accepted(handle, after) => self.accepted(handle, after, &attempts).await,
+            Next::Wait(percent) => Ok(Ok(self.look(percent, 0).await?)),
+            Next::AskAgain(fault) => Ok(Ok(self.ask_again(&fault).await?)),
+            Next::Store(outputs) => self.keep(outputs, attempts).await.map(Ok),
+            Next::Elsewhere(fault) => self.elsewhere(&fault, &attempts).await,
+            Next::Submit => {
+                let until = self.patience_until();
+                self.advance(Change::Resubmit { due_at: self.now(), patience_until: until }, Some(&attempts)).await
+            }
+            Next::Fail(failure) => self.fail(failure, attempts, None).await,
+        }
+    }
+
+    async fn accepted(
+        &self,
+        handle: Handle,
+        after: Option<Duration>,
+        attempts: &[Attempt],
+    ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
+        let wait = after.unwrap_or_else(|| self.app.config.worker.scaled(retry::first_look(self.expected())));
+        let (due_at, deadline_at) = (self.now() + delta(wait), self.now() + delta(self.deadline()));
+        self.advance(Change::Accepted { handle, due_at, deadline_at }, Some(attempts)).await
+    }
+
+    async fn look(&self, progress: Option<u8>, failures: u32) -> anyhow::Result<Option<Timestamp>> {
+        let elapsed = self.job.submitted_at.and_then(|at| (self.now() - at).to_std().ok()).unwrap_or_default();
+        let wait = self.app.config.worker.scaled(retry::next_look(elapsed, self.expected()));
+        let due_at = self.until_deadline(self.now() + delta(wait));
+        Ok(self.advance(Change::Look { due_at, progress, failures }, None).await?.unwrap_or_default())
+    }
+
+    async fn ask_again(&self, fault: &Fault) -> anyhow::Result<Option<Timestamp>> {
+        let failures = self.job.failures + 1;
+        let due_at = self.now() + delta(self.back_off(failures, fault.retry_after));
+        if self.job.stage == Stage::Submitting {
+            // Patience bounds how long an upstream may fail to tell; then nobody will know.
+            let begun = self.job.submitted_at.unwrap_or(self.job.created_at);
+            if self.now() - begun > delta(self.deadline()) {
+                let attempt = self.attempt_with(begun, Outcome::Unknown, None);
+                let attempts = self.job.attempts.iter().cloned().chain([attempt]).collect();
+                return self.fail(state::submission_unknown(), attempts, None).await.map(Result::unwrap_or_default);
+            }
+            let _ = self.app.jobs.put_back(&self.job, self.lease, due_at).await?;
+            return Ok(Some(due_at));
+        }
+        let due_at = self.until_deadline(due_at);
+        Ok(self.advance(Change::Look { due_at, progress: None, failures }, None).await?.unwrap_or_default())
+    }
+
+    /// Nothing was started: another route serves it, or the same one later, until patience is spent.
+    async fn elsewhere(
+        &self,
+        fault: &Fault,
+        attempts: &[Attempt],
+    ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
+        let patience_until = self.job.patience_until.unwrap_or_else(|| self.patience_until());
+        if let Some(choice) = self.app.fail_over(&self.job) {
+            let to = Box::new(choice);
+            return self.advance(Change::FailOver { to, patience_until }, Some(attempts)).await;
+        }
+        let tries = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+        let due_at = self.now() + delta(self.back_off(tries, fault.retry_after));
+        if due_at > patience_until {
+            return self.fail(state::unavailable(fault.kind), attempts.to_vec(), None).await;
+        }
+        self.advance(Change::Resubmit { due_at, patience_until }, Some(attempts)).await
+    }
+
+    /// Results are known. What must be fetched is written down first, so that a crash does not lose it.
+    async fn keep(&self, outputs: Outputs, attempts: Vec<Attempt>) -> anyhow::Result<Option<Timestamp>> {
+        if store_result::needs_download(&outputs) {
+            let change = Change::Store { outputs: outputs.clone(), due_at: self.now(), failures: 0 };
+            if self.app.jobs.advance(&self.job, self.lease, &change, Some(&attempts)).await?.is_err() {
+                return Ok(None);
+            }
+        }
+        self.store_with(outputs, 0, attempts).await
+    }
+
+    async fn store(&self, outputs: Outputs, failures: u32) -> anyhow::Result<Option<Timestamp>> {
+        self.store_with(outputs, failures, self.job.attempts.clone()).await
+    }
+
+    async fn store_with(
+        &self,
+        outputs: Outputs,
+        failures: u32,
+        attempts: Vec<Attempt>,
+    ) -> anyhow::Result<Option<Timestamp>> {
+        let kept = match store_result::keep_all(self, &outputs).await {
+            Ok(kept) => kept,
+            Err(error) => return self.not_kept(outputs, failures + 1, attempts, &error).await,
+        };
+        let result = Ending::Completed { assets: kept.assets.clone(), metadata: kept.metadata };
+        let attempts = self.ended(attempts, Outcome::Completed, None);
+        if self.finish(End { result, attempts, stop_at: None }).await?.is_err() {
+            store_result::discard(self, &kept.assets).await;
+        }
+        Ok(None)
+    }
+
+    async fn not_kept(
+        &self,
+        outputs: Outputs,
+        failures: u32,
+        attempts: Vec<Attempt>,
+        error: &store_result::NotKept,
+    ) -> anyhow::Result<Option<Timestamp>> {
+        tracing::warn!(job.id = %self.job.id, failures, %error, "a result could not be kept");
+        let can_wait = store_result::needs_download(&outputs) && failures < store_result::TRIES;
+        if !can_wait {
+            return self.fail(state::result_lost(), attempts, None).await.map(Result::unwrap_or_default);
+        }
+        let due_at = self.now() + delta(self.back_off(failures, None));
+        let stale = matches!(error, store_result::NotKept::Gone) && self.job.handle.is_some();
+        let change = if stale {
+            Change::Look { due_at, progress: None, failures }
+        } else {
+            Change::Store { outputs, due_at, failures }
+        };
+        Ok(self.advance(change, Some(&attempts)).await?.unwrap_or_default())
+    }
+
+    /// The generation has ended before its upstream: tell it, where it can be told.
+    async fn stop(&self) -> anyhow::Result<Option<Timestamp>> {
+        let handle = match &self.job.handle {
+            Some(handle) => Some(handle.clone()),
+            None => match self.app.registry.reconcile(&self.job.upstream, &self.task).await {
+                Ok(crate::providers::Reconciled::Found(handle)) => Some(handle),
+                _ => None,
+            },
+        };
+        let Some(handle) = handle else {
+            self.app.jobs.forget(self.job.id, self.lease).await?;
+            return Ok(None);
+        };
+        match self.app.registry.cancel(&self.job.upstream, &self.task, &handle).await {
+            Ok(Cancelled::Stopped | Cancelled::TooLate | Cancelled::Unsupported) => {
+                self.app.jobs.forget(self.job.id, self.lease).await?;
+                Ok(None)
+            }
+            Err(_) if self.job.failures + 1 >= STOP_TRIES => {
+                self.app.jobs.forget(self.job.id, self.lease).await?;
+                Ok(None)
+            }
+            Err(fault) => {
+                let failures = self.job.failures + 1;
+                let due_at = self.now() + delta(self.back_off(failures, fault.retry_after));
+                self.app.jobs.stop_later(self.job.id, self.lease, due_at, failures).await?;
+                Ok(Some(due_at))
+            }
+        }
+    }
+
+    async fn fail(
+        &self,
+        failure: Failure,
+        attempts: Vec<Attempt>,
+        stop_at: Option<Timestamp>,
+    ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
+        let attempts = self.ended(attempts, Outcome::Failed, Some(failure.message.clone()));
+        Ok(self.finish(End { result: Ending::Failed(failure), attempts, stop_at }).await?.map(|()| None))
+    }
+
+    /// Writes the end down; with the database away, again and again, for as long as the lease may hold.
+    async fn finish(&self, end: End) -> anyhow::Result<Result<(), LeaseLost>> {
+        insist(|| self.app.jobs.finish(&self.job, self.lease, end.clone()).boxed()).await
+    }
+
+    async fn advance(
+        &self,
+        change: Change,
+        attempts: Option<&[Attempt]>,
+    ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
+        let due_at = match &change {
+            Change::Accepted { due_at, .. }
+            | Change::Look { due_at, .. }
+            | Change::Store { due_at, .. }
+            | Change::Resubmit { due_at, .. } => *due_at,
+            Change::FailOver { .. } => self.now(),
+        };
+        let write =
+            || self.app.jobs.advance(&self.job, self.lease, &change, attempts).map_err(anyhow::Error::from).boxed();
+        Ok(insist(write).await?.map(|()| Some(due_at)))
+    }
+
+    fn attempt(&self, started_at: Timestamp, answer: &Result<crate::providers::Submitted, Fault>) -> Attempt {
+        let (outcome, message) = match answer {
+            Ok(_) => (Outcome::Accepted, None),
+            Err(fault) => {
+                let outcome = match fault.verdict {
+                    Verdict::Refused => Outcome::Refused,
+                    Verdict::NotReached => Outcome::NotReached,
+                    Verdict::Unknown => Outcome::Unknown,
+                };
+                (outcome, Some(fault.kind.for_people().to_owned()))
+            }
+        };
+        self.attempt_with(started_at, outcome, message)
+    }
+
+    fn attempt_with(&self, started_at: Timestamp, outcome: Outcome, message: Option<String>) -> Attempt {
+        Attempt {
+            provider: self.job.provider.to_string(),
+            model: self.job.model.to_string(),
+            upstream: self.job.upstream.to_string(),
+            route: Some(self.job.route.clone()),
+            outcome,
+            started_at,
+            ended_at: (outcome != Outcome::Accepted).then(|| self.now()),
+            message,
+        }
+    }
+
+    /// The attempts with the end of the last one written in.
+    fn ended(&self, mut attempts: Vec<Attempt>, outcome: Outcome, message: Option<String>) -> Vec<Attempt> {
+        if let Some(last) = attempts.last_mut().filter(|last| last.outcome == Outcome::Accepted) {
+            last.outcome = outcome;
+            last.ended_at = Some(self.now());
+            last.message = message;
+        }
+        attempts
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.app.clock.now()
+    }
+
+    fn until_deadline(&self, due_at: Timestamp) -> Timestamp {
+        self.job.deadline_at.map_or(due_at, |deadline| due_at.min(deadline.max(self.now())))
+    }
+
+    fn expected(&self) -> Duration {
+        match self.job.mode {
+            Mode::Test => SANDBOX_RUN,
+            Mode::Live => Duration::from_secs(self.job.estimated_seconds.into()),
+        }
+    }
+
+    fn patience_until(&self) -> Timestamp {
+        let patience = match self.job.mode {
+            Mode::Test => SANDBOX_PATIENCE,
+            Mode::Live => Duration::from_secs(self.app.config.worker.patience_seconds),
+        };
+        self.now() + delta(self.app.config.worker.scaled(patience))
+    }
+
+    fn deadline(&self) -> Duration {
+        self.app.deadline_of(&RouteId(self.job.route.clone()))
+    }
+
+    fn back_off(&self, failures: u32, asked: Option<Duration>) -> Duration {
+        self.app.config.worker.scaled(retry::back_off(failures, asked, jitter()))
+    }
+}
+
+/// The metadata an upstream told, as JSON members.
+pub(super) fn notes(outputs: &Outputs) -> impl Iterator<Item = (String, Value)> + '_ {
+    outputs.notes.iter().map(|(name, value)| (name.clone(), value.clone()))
+}
+
+/// Tries a write again while the database is away: a verdict in memory is all there is of it.
+async fn insist<'a, T>(write: impl Fn() -> BoxFuture<'a, anyhow::Result<T>> + Send) -> anyhow::Result<T> {
+    let mut tries = 0;
+    loop {
+        match write().await {
+            Err(error) if tries < 60 && is_away(&error) => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+fn is_away(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<sqlx::Error>().is_some_and(crate::db::is_away) || error.is::<crate::db::Overloaded>()
+}
+
+pub(super) fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+#[expect(clippy::disallowed_methods, reason = "jitter needs no seed")]
+pub(super) fn jitter() -> f64 {
+    rand::rng().random_range(0.0..1.0)
+}

@@ -1,0 +1,9 @@
+//! Every adapter against a double that speaks its upstream's documented protocol, strictly.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the code of tests, also outside of test functions")]
+
+mod doubles;
+mod kling;
+mod minimax;
+mod pixverse;
+mod support_u1;
+mod vidu;
