@@ -14,7 +14,14 @@ pub struct Entry<'a> {
     pub gender: Option<&'a str>,
 }
 
+impl Entry<'_> {
+    fn read_gender(self) -> Option<Gender> {
+        self.gender.and_then(Gender::read)
+    }
+}
+
 /// The entry that is meant: by id, by whole name, by the beginning of a name, by gender; the first in the list's order.
+/// Where a gender is asked for and nobody has it, one whose gender is not told will do.
 pub fn find<'a, T>(list: &'a [T], asked: &str, entry: impl Fn(&'a T) -> Entry<'a>) -> Option<&'a T> {
     let (name, gender) = parts(asked);
     let first = |fits: &dyn Fn(Entry<'a>) -> bool| list.iter().find(|item| fits(entry(item)));
@@ -22,9 +29,8 @@ pub fn find<'a, T>(list: &'a [T], asked: &str, entry: impl Fn(&'a T) -> Entry<'a
         .or_else(|| first(&|entry| same(entry.name, asked)))
         .or_else(|| first(&|entry| name.is_some_and(|name| same(entry.name, name))))
         .or_else(|| first(&|entry| name.is_some_and(|name| begins(entry.name, name))))
-        .or_else(|| {
-            gender.and_then(|wanted| first(&|entry| entry.gender.and_then(Gender::read).is_some_and(|g| g == wanted)))
-        })
+        .or_else(|| gender.and_then(|wanted| first(&|entry| entry.read_gender() == Some(wanted))))
+        .or_else(|| gender.and_then(|_| first(&|entry| entry.read_gender().is_none())))
 }
 
 /// A gender, as far as a list of voices or avatars tells it.
@@ -44,13 +50,6 @@ impl Gender {
             _ => None,
         }
     }
-
-    /// The word most services use for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Female => "female",
-            Self::Male => "male",
-        }
     }
 }
 
@@ -111,5 +110,9 @@ mod tests {
         assert_eq!(found("Kate (female)"), Some("v4"));
         assert_eq!(found("Nobody (male)"), Some("v1"));
         assert_eq!(found("Nobody"), None);
+        const UNTOLD: &[Row] = &[("v1", "Bob", Some("male")), ("v2", "Ash", None)];
+        let entry = |row: &'static Row| Entry { id: row.0, name: row.1, gender: row.2 };
+        assert_eq!(find(UNTOLD, "female", entry).map(|row| row.0), Some("v2"));
+        assert_eq!(find(&UNTOLD[..1], "female", entry), None);
     }
 }
