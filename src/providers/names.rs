@@ -50,7 +50,6 @@ impl Gender {
             _ => None,
         }
     }
-    }
 }
 
 /// The name and the gender in what was asked for: "Kate (female)" has both, "female" only the latter.
