@@ -89,6 +89,8 @@ mod tests {
         ("v4", "Kate in Office", Some("female")),
     ];
 
+    const UNTOLD: &[Row] = &[("v1", "Bob", Some("male")), ("v2", "Ash", None)];
+
     fn found(asked: &str) -> Option<&'static str> {
         find(LIST, asked, |(id, name, gender)| Entry { id, name, gender: *gender }).map(|row| row.0)
     }
@@ -109,7 +111,6 @@ mod tests {
         assert_eq!(found("Kate (female)"), Some("v4"));
         assert_eq!(found("Nobody (male)"), Some("v1"));
         assert_eq!(found("Nobody"), None);
-        const UNTOLD: &[Row] = &[("v1", "Bob", Some("male")), ("v2", "Ash", None)];
         let entry = |row: &'static Row| Entry { id: row.0, name: row.1, gender: row.2 };
         assert_eq!(find(UNTOLD, "female", entry).map(|row| row.0), Some("v2"));
         assert_eq!(find(&UNTOLD[..1], "female", entry), None);

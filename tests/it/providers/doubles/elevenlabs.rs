@@ -1,4 +1,4 @@
-//! ElevenLabs. Words in the body steer it: `[[busy]]`, `[[down]]`, `[[broken]]`, `[[poor]]`, `[[moderated]]`,
+//! `ElevenLabs`. Words in the body steer it: `[[busy]]`, `[[down]]`, `[[broken]]`, `[[poor]]`, `[[moderated]]`,
 //! `[[garbled]]`, and of flows `[[failed]]`, `[[rejected]]`, `[[odd]]`.
 
 use std::sync::{Arc, Mutex};
