@@ -19,6 +19,7 @@ use crate::{
     domain::{Clock, Mode},
     egress::Egress,
     jobs::{Claimed, Jobs},
+    lifecycle::supervised,
     limits::Reads,
     media::{Inputs, Store},
     providers::{Provider, Registry, adapters, registry, sandbox::Sandbox},
@@ -53,8 +54,14 @@ pub struct App {
     pub egress: Egress,
     /// The pacing of reads.
     pub reads: Reads,
-    /// Every task of the process, so that a stop waits for them.
+    /// The tasks that live as long as the process.
     pub tracker: TaskTracker,
+    /// What a stop waits for: steps under way.
+    pub work: TaskTracker,
+    /// Cancelled when the process was told to stop: nothing new is claimed, readiness is over, streams end.
+    pub draining: CancellationToken,
+    /// Cancelled when a background task ended that must not.
+    pub crashed: CancellationToken,
     catalog: RwLock<Arc<Catalog>>,
 }
 
@@ -105,19 +112,33 @@ impl App {
             registry,
             egress,
             tracker,
+            work: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            crashed: CancellationToken::new(),
         }))
     }
 
     /// Starts what every role needs: the bus, and the forgetting of callers whose keys changed.
     pub fn start(self: &Arc<Self>, stop: &CancellationToken) {
-        self.bus.start(&self.tracker, self.pool.clone(), stop.clone());
-        let (app, stop) = (self.clone(), stop.clone());
-        self.tracker.spawn(async move { app.accounts.follow(&app.bus, &stop).await });
+        let (app, until) = (self.clone(), stop.clone());
+        self.spawn("bus", stop, async move { app.bus.run(&app.pool, &until).await });
+        let (app, until) = (self.clone(), stop.clone());
+        self.spawn("callers", stop, async move { app.accounts.follow(&app.bus, &until).await });
+    }
+
+    /// Runs a background task that ends when `stop` is cancelled, and takes the process down when it ends before.
+    pub fn spawn(&self, name: &'static str, stop: &CancellationToken, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(supervised(name, stop.clone(), self.crashed.clone(), task));
     }
 
     /// The catalogue in force.
     pub fn catalog(&self) -> Arc<Catalog> {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another catalogue in force; requests under way keep the one they began with.
+    pub fn replace_catalog(&self, catalog: Catalog) {
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
     }
 
     /// Runs `what` with the world as a request in this mode finds it.
@@ -172,7 +193,8 @@ fn all_adapters(config: &Config) -> Vec<Box<dyn Provider>> {
     all
 }
 
-fn open_media(config: &Config, data_dir: &Path) -> anyhow::Result<Store> {
+/// The media store of the settings.
+pub fn open_media(config: &Config, data_dir: &Path) -> anyhow::Result<Store> {
     let place = config.media.store.clone().unwrap_or_else(|| data_dir.join("media").to_string_lossy().into_owned());
     Store::open(&place, data_dir, config.server.public_url.clone())
 }

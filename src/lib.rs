@@ -1,10 +1,15 @@
 //! Doitong: one GraphQL endpoint in front of AI video, image, speech and avatar models.
 
+pub mod cli;
+
 pub mod app;
 pub mod config;
+pub mod lifecycle;
+pub mod telemetry;
 
 pub mod worker;
 
+pub mod graphql;
 pub mod http;
 
 pub mod accounts;

@@ -11,7 +11,7 @@ use std::{
 
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::{Notify, broadcast};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::GenerationId;
 
@@ -83,25 +83,24 @@ impl Bus {
     }
 
     /// Sends and receives until stopped.
-    pub fn start(self: &std::sync::Arc<Self>, tracker: &TaskTracker, pool: PgPool, stop: CancellationToken) {
-        let (bus, sender_pool, sender_stop) = (self.clone(), pool.clone(), stop.clone());
-        tracker.spawn(async move {
-            while sender_stop.run_until_cancelled(bus.filled.notified()).await.is_some() {
-                if let Err(error) = bus.send(&sender_pool).await {
+    pub async fn run(&self, pool: &PgPool, stop: &CancellationToken) {
+        let sending = async {
+            while stop.run_until_cancelled(self.filled.notified()).await.is_some() {
+                if let Err(error) = self.send(pool).await {
                     tracing::debug!(%error, "a notification was not sent");
                 }
                 tokio::time::sleep(INTERVAL).await;
             }
-        });
-        let bus = self.clone();
-        tracker.spawn(async move {
+        };
+        let receiving = async {
             while !stop.is_cancelled() {
-                if let Some(Err(error)) = stop.run_until_cancelled(bus.listen(&pool)).await {
+                if let Some(Err(error)) = stop.run_until_cancelled(self.listen(pool)).await {
                     tracing::warn!(%error, "notifications are interrupted; polling goes on");
                     stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await;
                 }
             }
-        });
+        };
+        tokio::join!(sending, receiving);
     }
 
     async fn send(&self, pool: &PgPool) -> sqlx::Result<()> {

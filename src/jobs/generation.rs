@@ -138,6 +138,21 @@ pub enum Outcome {
     Cancelled,
 }
 
+impl Outcome {
+    /// The name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "ACCEPTED",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::Refused => "REFUSED",
+            Self::NotReached => "NOT_REACHED",
+            Self::Unknown => "UNKNOWN",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+}
+
 /// The state of a generation's webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {

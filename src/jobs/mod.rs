@@ -34,7 +34,7 @@ pub use cancel::Cancel;
 pub use generation::{Attempt, Failure, Generation, Outcome, Webhook};
 pub use idempotency::Idempotency;
 pub use store::{Claimed, Stage};
-pub use submit::{Submission, SubmitError, Submitted};
+pub use submit::{Limit, Submission, SubmitError, Submitted};
 
 /// A worker's right to change the jobs it claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

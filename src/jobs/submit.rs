@@ -73,6 +73,16 @@ pub enum SubmitError {
     Internal(#[from] anyhow::Error),
 }
 
+impl SubmitError {
+    /// What the caller has left, where the refusal tells.
+    pub const fn allowance(&self) -> Option<Allowance> {
+        match self {
+            Self::Limited { allowance, .. } | Self::NotEnoughCredits { allowance, .. } => Some(*allowance),
+            Self::KeyReused(_) | Self::Overloaded(_) | Self::Internal(_) => None,
+        }
+    }
+}
+
 impl From<sqlx::Error> for SubmitError {
     fn from(error: sqlx::Error) -> Self {
         Self::Internal(error.into())

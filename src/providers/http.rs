@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use base64::Engine;
 use bytes::{Bytes, BytesMut};
 use reqwest::{Method, header::HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
@@ -102,6 +103,24 @@ impl Cx {
     /// media store. A fault of kind `Account` where the store has no public address.
     pub async fn input_url(&self, url: &str) -> Result<String, Fault> {
         self.inputs.reachable(url, self.on_this_machine()).await
+    }
+
+    /// This input for services that take a URL or a `data:` URI in the same field: an address where they can fetch it,
+    /// else its bytes.
+    pub async fn input_ref(&self, url: &str) -> Result<String, Fault> {
+        if url.starts_with("data:") {
+            return Ok(url.to_owned());
+        }
+        match self.input_url(url).await {
+            Ok(reachable) => Ok(reachable),
+            Err(_) => self.input(url).await.map(|file| {
+                format!(
+                    "data:{};base64,{}",
+                    file.content_type,
+                    base64::engine::general_purpose::STANDARD.encode(&file.bytes)
+                )
+            }),
+        }
     }
 
     fn on_this_machine(&self) -> bool {
@@ -227,6 +246,19 @@ impl Reply {
         };
         Fault::new(kind, verdict, format!("HTTP {}: {}", self.status, detail.into())).retry_after(self.retry_after())
     }
+}
+
+/// The fault of a call that only prepares a submit (a token, an input, a voice list): the work surely did not start.
+pub fn preparing(mut fault: Fault) -> Fault {
+    if fault.verdict == Verdict::Unknown {
+        fault.verdict = Refused;
+    }
+    fault
+}
+
+/// An upstream's words, short enough for a fault's detail.
+pub fn excerpt(text: &str) -> String {
+    text.chars().take(300).collect()
 }
 
 fn transport(error: &reqwest::Error) -> Fault {

@@ -44,12 +44,12 @@ impl Wakes {
     }
 }
 
-/// Starts the pool and the upkeep on the app's task tracker. They end when `stop` is cancelled; steps under way go on.
+/// Starts the pool and the upkeep. They end when `stop` is cancelled; steps under way (`App::work`) go on.
 pub fn start(app: &Arc<App>, stop: &CancellationToken) {
     let (jobs, deliveries) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
-    app.tracker.spawn(claim_loop(app.clone(), stop.clone(), jobs, claim_jobs));
-    app.tracker.spawn(claim_loop(app.clone(), stop.clone(), deliveries, deliver::claim_deliveries));
-    app.tracker.spawn(upkeep::run(app.clone(), stop.clone()));
+    app.spawn("jobs", stop, claim_loop(app.clone(), stop.clone(), jobs, claim_jobs));
+    app.spawn("deliveries", stop, claim_loop(app.clone(), stop.clone(), deliveries, deliver::claim_deliveries));
+    app.spawn("upkeep", stop, upkeep::run(app.clone(), stop.clone()));
 }
 
 /// A step under way: what it does, and when it wants to be looked at again.
@@ -76,7 +76,7 @@ where
         for step in steps {
             let Ok(slot) = slots.clone().acquire_owned().await else { return };
             let (wakes, app_bus) = (wakes.clone(), app.clone());
-            app.tracker.spawn(async move {
+            app.work.spawn(async move {
                 if let Some(at) = step.await {
                     wakes.push(at);
                 }

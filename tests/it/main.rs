@@ -1,6 +1,9 @@
 //! The integration tests: one binary, real PostgreSQL, real HTTP.
 #![allow(clippy::unwrap_used, reason = "a test's helpers are test code")]
+
 mod egress;
 mod embedded;
 mod media;
 mod providers;
+mod published;
+mod support;

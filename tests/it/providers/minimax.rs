@@ -1,4 +1,4 @@
-//! MiniMax against its double.
+//! `MiniMax` against its double.
 
 use doitong::{
     domain::{Fault, Verdict, fault::Kind, output::Source},

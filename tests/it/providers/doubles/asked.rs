@@ -1,82 +1,62 @@
-//! A request as a double sees it.
-
-use std::collections::HashMap;
+//! A request as a double sees it, and answers in a few shapes.
 
 use axum::{
     Json,
     body::Bytes,
-    http::{HeaderMap, Method, StatusCode, Uri},
+    extract::FromRequest,
+    http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
 use serde_json::Value;
 
-/// A request, taken apart.
+/// A request, read whole.
 pub struct Asked {
     pub method: Method,
-    /// The path below the double's base.
+    /// The path below the double's base, with the query.
     pub path: String,
-    pub query: HashMap<String, String>,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
 impl Asked {
-    pub fn new(method: Method, uri: &Uri, headers: HeaderMap, body: Bytes) -> Self {
-        let query = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-        Self {
-            method,
-            path: uri.path().strip_prefix("/double").unwrap_or_default().to_owned(),
-            query: query.into_owned().collect(),
-            headers,
-            body,
-        }
+    pub async fn read(request: axum::extract::Request) -> Self {
+        let (method, headers) = (request.method().clone(), request.headers().clone());
+        let path = request.uri().path_and_query().unwrap().as_str().strip_prefix("/double").unwrap().to_owned();
+        Self { method, path, headers, body: Bytes::from_request(request, &()).await.unwrap() }
     }
 
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
-    /// The JSON body; null when it is none or is not declared as such.
-    pub fn json(&self) -> Value {
-        if self.header("content-type") != "application/json" {
-            return Value::Null;
-        }
-        serde_json::from_slice(&self.body).unwrap_or_default()
+    /// The bearer token.
+    pub fn bearer(&self) -> Option<&str> {
+        self.header("authorization")?.strip_prefix("Bearer ")
     }
 
-    /// Whether the body is a form with a file under this name.
-    pub fn has_file(&self, name: &str) -> bool {
-        let body = String::from_utf8_lossy(&self.body);
-        self.header("content-type").starts_with("multipart/form-data; boundary=")
-            && body.contains(&format!("name=\"{name}\"; filename=\""))
+    /// The body as JSON, sent as such.
+    pub fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok().filter(|_| self.header("content-type") == Some("application/json"))
     }
 
-    /// Whether the body holds these words.
-    pub fn says(&self, words: &str) -> bool {
-        String::from_utf8_lossy(&self.body).contains(words)
-    }
-
-    /// Whether there are no query parameters but these.
-    pub fn queries_only(&self, names: &[&str]) -> bool {
-        self.query.keys().all(|name| names.contains(&name.as_str()))
+    /// Whether the prompt steers this way.
+    pub fn says(&self, word: &str) -> bool {
+        String::from_utf8_lossy(&self.body).contains(&format!("[[{word}]]"))
     }
 }
 
-/// An answer.
+/// An answer in JSON.
 pub fn answer(status: u16, body: Value) -> Response {
     (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
 }
 
 /// An answer that breaks off.
 pub fn garbled() -> Response {
-    ([("content-type", "application/json")], "{\"id\": \"x").into_response()
+    ([("content-type", "application/json")], "{\"id\":\"v1_").into_response()
 }
 
-/// A documented answer with some of its fields replaced.
-pub fn fixture(text: &str, with: &[(&str, Value)]) -> Value {
-    let mut body: Value = serde_json::from_str(text).unwrap();
-    for (pointer, value) in with {
-        *body.pointer_mut(pointer).unwrap() = value.clone();
-    }
-    body
+/// A documented answer.
+pub fn fixture(name: &str) -> Value {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }

@@ -13,8 +13,8 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    asked::{Asked, answer, fixture, garbled},
     check::{Field, Is, is_object, object},
+    request::{Asked, answer, fixture, garbled},
 };
 
 pub const KEY: &str = "bWVAZXhhbXBsZS5jb20:secret";

@@ -1,4 +1,4 @@
-//! MiniMax: clips of both protocols, pictures, speech. Words in the body steer it: `[[busy]]`, `[[down]]`, `[[poor]]`,
+//! `MiniMax`: clips of both protocols, pictures, speech. Words in the body steer it: `[[busy]]`, `[[down]]`, `[[poor]]`,
 //! `[[moderated]]`, `[[garbled]]`, `[[failed]]`, `[[risk]]`, `[[odd]]`.
 
 use std::sync::{Arc, Mutex};
@@ -198,7 +198,8 @@ fn combination_v2(body: &Value) -> Result<(), &'static str> {
     let content = body["content"].as_array().unwrap();
     let has = |role: &str| content.iter().any(|item| item["role"].as_str().is_some_and(|text| text.starts_with(role)));
     let (first, last, reference) = (has("first_frame"), has("last_frame"), has("reference"));
-    if reference && (first || last) || last && !first {
+    let mixed = reference && (first || last);
+    if mixed || (last && !first) {
         return Err("frames and references exclude each other; a last frame needs a first");
     }
     let text_only = !reference && !first;

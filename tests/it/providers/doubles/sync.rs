@@ -13,8 +13,8 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    asked::{Asked, answer, fixture, garbled},
     check::{Field, Is, is_object, link, object},
+    request::{Asked, answer, fixture, garbled},
 };
 
 pub const KEY: &str = "sync_key";

@@ -145,9 +145,8 @@ fn combination(path: &str, body: &Value) -> Result<(), &'static str> {
     let good = match model {
         "viduq1" | "viduq1-classic" if path.ends_with("video") => seconds == 5 && size == "1080p",
         "vidu2.0" => {
-            (seconds == 4 || seconds == 8 && path != "/reference2video")
-                && (seconds == 4 || size == "720p")
-                && size != "540p"
+            let long = seconds == 8 && path != "/reference2video" && size == "720p";
+            (seconds == 4 || long) && size != "540p"
         }
         _ if model.starts_with("viduq2") => seconds <= 10 && size != "360p",
         _ => size != "360p",

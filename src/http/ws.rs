@@ -1,0 +1,282 @@
+//! Subscriptions over a websocket, by the protocol `graphql-transport-ws` with its close codes.
+//! Source: the protocol document of the npm package `graphql-ws`.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_graphql::Response as GraphQlResponse;
+use axum::{
+    extract::{
+        State,
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
+    },
+    http::HeaderMap,
+    response::{IntoResponse as _, Response},
+};
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    Edge, auth,
+    graphql::{graphql_request, with_codes},
+    operation::{self, Parameters},
+};
+use crate::graphql::{error::ApiError, request::HttpRequest};
+
+const PROTOCOL: &str = "graphql-transport-ws";
+/// How long a client may take to say who it is.
+const INIT_LIMIT: Duration = Duration::from_secs(10);
+/// How often a quiet connection is asked for a sign of life.
+const PING_EVERY: Duration = Duration::from_secs(25);
+/// Subscriptions of one connection.
+const MAX_SUBSCRIPTIONS: usize = 100;
+/// The largest message from a client.
+const MAX_MESSAGE: usize = 1 << 20;
+
+/// The close codes of the protocol.
+mod code {
+    pub const BAD_REQUEST: u16 = 4400;
+    pub const UNAUTHORIZED: u16 = 4401;
+    pub const FORBIDDEN: u16 = 4403;
+    pub const BAD_PROTOCOL: u16 = 4406;
+    pub const INIT_TIMEOUT: u16 = 4408;
+    pub const SUBSCRIBER_EXISTS: u16 = 4409;
+    pub const TOO_MANY_INITS: u16 = 4429;
+    pub const GOING_AWAY: u16 = 1001;
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ClientMessage {
+    ConnectionInit {
+        #[serde(default)]
+        payload: Option<Map<String, Value>>,
+    },
+    Ping {
+        #[serde(default)]
+        payload: Option<Value>,
+    },
+    Pong {},
+    Subscribe {
+        id: String,
+        payload: Map<String, Value>,
+    },
+    Complete {
+        id: String,
+    },
+}
+
+/// Why a connection is closed.
+struct Close(u16, String);
+
+/// `GET /graphql/ws`.
+pub(super) async fn upgrade(State(edge): State<Edge>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    let tracker = edge.app.tracker.clone();
+    let authorization = headers.get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    upgrade
+        .protocols([PROTOCOL])
+        .max_message_size(MAX_MESSAGE)
+        .on_upgrade(move |socket| {
+            let spoken = socket.protocol().is_some_and(|protocol| protocol == PROTOCOL);
+            async move { tracker.track_future(serve(edge, socket, authorization, spoken)).await }
+        })
+        .into_response()
+}
+
+async fn serve(edge: Edge, mut socket: WebSocket, authorization: Option<String>, spoken: bool) {
+    let close = if spoken {
+        let mut connection = Connection::new(edge, authorization);
+        connection.run(&mut socket).await
+    } else {
+        Some(Close(code::BAD_PROTOCOL, "Subprotocol not acceptable".to_owned()))
+    };
+    if let Some(Close(code, reason)) = close {
+        // The client may be gone; then there is nobody to tell.
+        let _ = socket.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+    }
+}
+
+struct Connection {
+    edge: Edge,
+    authorization: Option<String>,
+    http: Option<Arc<HttpRequest>>,
+    running: HashMap<String, DropGuard>,
+    outbox: mpsc::Sender<Outgoing>,
+    outgoing: mpsc::Receiver<Outgoing>,
+}
+
+/// What a subscription sends.
+enum Outgoing {
+    Next(String, Box<GraphQlResponse>),
+    Errors(String, Value),
+    Complete(String),
+}
+
+impl Connection {
+    fn new(edge: Edge, authorization: Option<String>) -> Self {
+        let (outbox, outgoing) = mpsc::channel(16);
+        Self { edge, authorization, http: None, running: HashMap::new(), outbox, outgoing }
+    }
+
+    /// Serves until the connection is to be closed; `None` when the client closed it.
+    async fn run(&mut self, socket: &mut WebSocket) -> Option<Close> {
+        let init_limit = tokio::time::sleep(INIT_LIMIT);
+        tokio::pin!(init_limit);
+        let mut pings = tokio::time::interval(PING_EVERY);
+        pings.reset();
+        let draining = self.edge.draining.clone();
+        loop {
+            tokio::select! {
+                () = draining.cancelled() => return Some(Close(code::GOING_AWAY, "The server restarts".to_owned())),
+                () = &mut init_limit, if self.http.is_none() => {
+                    return Some(Close(code::INIT_TIMEOUT, "Connection initialisation timeout".to_owned()));
+                }
+                _ = pings.tick() => send(socket, &json!({"type": "ping"})).await?,
+                Some(message) = self.outgoing.recv() => match self.pass_on(socket, message).await {
+                    Ok(sent) => sent?,
+                    Err(close) => return Some(close),
+                },
+                message = socket.recv() => match self.receive(socket, message?.ok()?).await {
+                    Ok(sent) => sent?,
+                    Err(close) => return Some(close),
+                },
+            }
+        }
+    }
+
+    /// Answers one message. `Ok(None)`: the client is gone.
+    async fn receive(&mut self, socket: &mut WebSocket, message: Message) -> Result<Option<()>, Close> {
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Close(_) => return Ok(None),
+            Message::Ping(_) | Message::Pong(_) => return Ok(Some(())),
+            Message::Binary(_) => return Err(Close(code::BAD_REQUEST, "Messages are JSON text".to_owned())),
+        };
+        let message =
+            serde_json::from_str(&text).map_err(|_| Close(code::BAD_REQUEST, "Invalid message received".to_owned()))?;
+        match message {
+            ClientMessage::ConnectionInit { payload } => {
+                self.init(payload.unwrap_or_default()).await?;
+                Ok(send(socket, &json!({"type": "connection_ack"})).await)
+            }
+            ClientMessage::Ping { payload } => Ok(send(socket, &pong(payload)).await),
+            ClientMessage::Pong {} => Ok(Some(())),
+            ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).map(Some),
+            ClientMessage::Complete { id } => {
+                self.running.remove(&id);
+                Ok(Some(()))
+            }
+        }
+    }
+
+    async fn init(&mut self, payload: Map<String, Value>) -> Result<(), Close> {
+        if self.http.is_some() {
+            return Err(Close(code::TOO_MANY_INITS, "Too many initialisation requests".to_owned()));
+        }
+        let named = payload.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let header = named.and_then(|(_, value)| value.as_str()).or(self.authorization.as_deref());
+        let forbidden = |_| Close(code::FORBIDDEN, "Forbidden".to_owned());
+        let caller = auth::by_header(&self.edge.app, header).await.map_err(forbidden)?;
+        self.http = Some(Arc::new(HttpRequest::new(caller, None, false)));
+        Ok(())
+    }
+
+    fn subscribe(&mut self, id: String, payload: Map<String, Value>) -> Result<(), Close> {
+        let Some(http) = self.http.clone() else { return Err(Close(code::UNAUTHORIZED, "Unauthorized".to_owned())) };
+        if self.running.contains_key(&id) {
+            return Err(Close(code::SUBSCRIBER_EXISTS, format!("Subscriber for {id} already exists")));
+        }
+        if self.running.len() >= MAX_SUBSCRIPTIONS {
+            return Err(Close(code::BAD_REQUEST, format!("More than {MAX_SUBSCRIPTIONS} subscriptions")));
+        }
+        let stop = CancellationToken::new();
+        self.running.insert(id.clone(), stop.clone().drop_guard());
+        let parameters = operation::read(payload).map_err(|refused| Close(code::BAD_REQUEST, refused.1.message))?;
+        let stream = Stream { edge: self.edge.clone(), http, id, outbox: self.outbox.clone() };
+        let work = async move {
+            // Ends early when the client completes it or the connection is closed.
+            let _ = stop.run_until_cancelled(stream.run(parameters)).await;
+        };
+        self.edge.app.tracker.spawn(work);
+        Ok(())
+    }
+
+    async fn pass_on(&mut self, socket: &mut WebSocket, outgoing: Outgoing) -> Result<Option<()>, Close> {
+        let message = match outgoing {
+            Outgoing::Next(id, _) | Outgoing::Errors(id, _) | Outgoing::Complete(id)
+                if !self.running.contains_key(&id) =>
+            {
+                return Ok(Some(()));
+            }
+            Outgoing::Next(_, result) if was_revoked(&result) => {
+                return Err(Close(code::FORBIDDEN, "Forbidden".to_owned()));
+            }
+            Outgoing::Next(id, result) => json!({"id": id, "type": "next", "payload": result}),
+            Outgoing::Errors(id, errors) => {
+                self.running.remove(&id);
+                json!({"id": id, "type": "error", "payload": errors})
+            }
+            Outgoing::Complete(id) => {
+                self.running.remove(&id);
+                json!({"id": id, "type": "complete"})
+            }
+        };
+        Ok(send(socket, &message).await)
+    }
+}
+
+/// Whether a running subscription ended because its key was revoked.
+fn was_revoked(result: &GraphQlResponse) -> bool {
+    let revoked = async_graphql::Value::from(crate::graphql::error::UNAUTHENTICATED);
+    result.errors.iter().any(|error| error.extensions.as_ref().and_then(|all| all.get("code")) == Some(&revoked))
+}
+
+struct Stream {
+    edge: Edge,
+    http: Arc<HttpRequest>,
+    id: String,
+    outbox: mpsc::Sender<Outgoing>,
+}
+
+impl Stream {
+    /// A receiver that is gone ends the stream.
+    async fn run(self, parameters: Parameters) -> Option<()> {
+        let (query, name) = (parameters.query.clone().unwrap_or_default(), parameters.operation_name.clone());
+        let prepared = match self.edge.documents.prepare(&query, name.as_deref()) {
+            Ok(prepared) => prepared,
+            Err(error) => return self.fail(error).await,
+        };
+        let request = graphql_request(&self.http, 0, parameters, &prepared);
+        let mut results = self.edge.api.execute_stream(request);
+        let mut first = true;
+        while let Some(result) = results.next().await {
+            let result = with_codes(result);
+            // Errors before anything ran are answered by an `error` message, which ends the subscription.
+            if std::mem::take(&mut first) && result.data == async_graphql::Value::Null && !result.errors.is_empty() {
+                let errors = serde_json::to_value(&result.errors).unwrap_or_default();
+                return self.outbox.send(Outgoing::Errors(self.id, errors)).await.ok();
+            }
+            self.outbox.send(Outgoing::Next(self.id.clone(), Box::new(result))).await.ok()?;
+        }
+        self.outbox.send(Outgoing::Complete(self.id)).await.ok()
+    }
+
+    async fn fail(self, error: ApiError) -> Option<()> {
+        let errors = serde_json::to_value([error.at(Vec::new(), Vec::new())]).unwrap_or_default();
+        self.outbox.send(Outgoing::Errors(self.id, errors)).await.ok()
+    }
+}
+
+fn pong(payload: Option<Value>) -> Value {
+    let mut pong = json!({"type": "pong"});
+    if let Some(payload) = payload {
+        pong["payload"] = payload;
+    }
+    pong
+}
+
+async fn send(socket: &mut WebSocket, message: &Value) -> Option<()> {
+    socket.send(Message::Text(message.to_string().into())).await.ok()
+}
