@@ -105,12 +105,7 @@ impl ApiError {
         if is_away || overloaded {
             tracing::warn!(error = format!("{cause:#}"), "a request could not be served now");
             let message = "The service cannot answer right now. Nothing was done; try again in a moment.";
-            return Self {
-                retryable: true,
-                retry_after: Some(1),
-                reason: Some("UNAVAILABLE"),
-                ..Self::new(INTERNAL, message)
-            };
+            return Self { retryable: true, retry_after: Some(1), reason: Some("UNAVAILABLE"), ..Self::new(INTERNAL, message) };
         }
         tracing::error!(error = format!("{cause:#}"), "a request failed");
         Self::new(INTERNAL, "Something went wrong on our side. Try again; if it stays, report the request id.")
@@ -217,10 +212,7 @@ impl From<SubmitError> for ApiError {
             }
             SubmitError::NotEnoughCredits { need, allowance } => Self::new(
                 "INSUFFICIENT_CREDITS",
-                format!(
-                    "This costs {need} credits and {} are left. Top up, or choose a cheaper model.",
-                    allowance.available
-                ),
+                format!("This costs {need} credits and {} are left. Top up, or choose a cheaper model.", allowance.available),
             ),
             SubmitError::Overloaded(overloaded) => Self::internal(&overloaded.into()),
             SubmitError::Internal(cause) => Self::internal(&cause),

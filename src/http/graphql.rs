@@ -2,9 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use async_graphql::{
-    Request as GraphQlRequest, Response as GraphQlResponse, ServerError, parser::types::OperationType,
-};
+use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, ServerError, parser::types::OperationType};
 use axum::{
     body::{Body, Bytes},
     extract::{Query, State},
@@ -116,10 +114,9 @@ async fn read_body(body: Body) -> Result<Bytes, NotGraphQl> {
     let refused = |status, message: &str| Err(NotGraphQl(status, ApiError::invalid("REQUEST", "", message)));
     match tokio::time::timeout(BODY_LIMIT, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => refused(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "The body is over 1 MiB. Send files by POST /uploads and name their URLs.",
-        ),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            refused(StatusCode::PAYLOAD_TOO_LARGE, "The body is over 1 MiB. Send files by POST /uploads and name their URLs.")
+        }
         Ok(Err(_)) => refused(StatusCode::BAD_REQUEST, "The body did not arrive whole. Send it again."),
         Err(_) => refused(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive. Send it again."),
     }
@@ -149,16 +146,12 @@ async fn single(
     let generations = ready.as_ref().map_or(0, |(_, prepared)| prepared.generations);
     let http = match http_request(caller.clone(), headers, generations > 1) {
         Ok(http) => http,
-        Err(error) => {
-            return finish(edge, media_type, &caller, None, one(GraphQlResponse::from_errors(vec![plain(error)])))
-                .await;
-        }
+        Err(error) => return finish(edge, media_type, &caller, None, one(GraphQlResponse::from_errors(vec![plain(error)]))).await,
     };
     if let Ok((_, prepared)) = &ready {
         if reads_only && prepared.kind == OperationType::Mutation {
             let error = ApiError::invalid("REQUEST", "", "Mutations need POST.");
-            let mut response =
-                not_graphql(edge, media_type, &caller, NotGraphQl(StatusCode::METHOD_NOT_ALLOWED, error)).await;
+            let mut response = not_graphql(edge, media_type, &caller, NotGraphQl(StatusCode::METHOD_NOT_ALLOWED, error)).await;
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             return response;
         }
@@ -190,10 +183,7 @@ async fn batch(
     let generations: usize = ready.iter().flatten().map(|(_, prepared)| prepared.generations).sum();
     let http = match http_request(caller.clone(), headers, generations > 1) {
         Ok(http) => http,
-        Err(error) => {
-            return finish(edge, media_type, &caller, None, one(GraphQlResponse::from_errors(vec![plain(error)])))
-                .await;
-        }
+        Err(error) => return finish(edge, media_type, &caller, None, one(GraphQlResponse::from_errors(vec![plain(error)]))).await,
     };
     let mut responses = Vec::with_capacity(ready.len());
     for (index, ready) in ready.into_iter().enumerate() {
@@ -225,8 +215,7 @@ pub(super) fn graphql_request(
     parameters: Parameters,
     prepared: &Prepared,
 ) -> GraphQlRequest {
-    let mut request =
-        GraphQlRequest::new("").variables(parameters.variables).data(http.clone()).data(Operation { index });
+    let mut request = GraphQlRequest::new("").variables(parameters.variables).data(http.clone()).data(Operation { index });
     request.operation_name = parameters.operation_name;
     request.set_parsed_query(prepared.document.clone());
     request
@@ -309,18 +298,14 @@ impl Answer {
             return StatusCode::OK;
         }
         let with = |wanted: &str| response.errors.iter().any(|error| code(error) == Some(wanted));
-        let retryable =
-            |error: &ServerError| extension(error, "retryable") == Some(&async_graphql::Value::Boolean(true));
+        let retryable = |error: &ServerError| extension(error, "retryable") == Some(&async_graphql::Value::Boolean(true));
         if with(error::RATE_LIMIT) {
             StatusCode::TOO_MANY_REQUESTS
         } else if with(error::UNAUTHENTICATED) {
             StatusCode::UNAUTHORIZED
         } else if response.errors.iter().any(|error| code(error) == Some(error::INTERNAL) && retryable(error)) {
             StatusCode::SERVICE_UNAVAILABLE
-        } else if media_type == MediaType::GraphQlJson
-            && !ran(response)
-            && response.errors.iter().all(|error| error.path.is_empty())
-        {
+        } else if media_type == MediaType::GraphQlJson && !ran(response) && response.errors.iter().all(|error| error.path.is_empty()) {
             StatusCode::BAD_REQUEST
         } else {
             StatusCode::OK
@@ -357,8 +342,7 @@ async fn finish(
 ) -> Response {
     let status = answer.status(media_type);
     for error in answer.responses().iter().flat_map(|response| &response.errors) {
-        metrics::counter!("doitong_graphql_errors_total", "code" => code(error).unwrap_or_default().to_owned())
-            .increment(1);
+        metrics::counter!("doitong_graphql_errors_total", "code" => code(error).unwrap_or_default().to_owned()).increment(1);
     }
     let mut response = (status, answer.body()).into_response();
     let headers = response.headers_mut();
@@ -396,8 +380,7 @@ async fn add_allowance(edge: &Edge, headers: &mut HeaderMap, caller: &Caller, kn
 
 /// A request without a good key, or with the database away before one was known.
 fn refusal(media_type: MediaType, error: ApiError) -> Response {
-    let status =
-        if error.code == error::UNAUTHENTICATED { StatusCode::UNAUTHORIZED } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if error.code == error::UNAUTHENTICATED { StatusCode::UNAUTHORIZED } else { StatusCode::SERVICE_UNAVAILABLE };
     let retry_after = error.retry_after;
     let answer = one(GraphQlResponse::from_errors(vec![plain(error)]));
     let mut response = (status, answer.body()).into_response();

@@ -87,14 +87,9 @@ async fn get_graphql(State(edge): State<Edge>, request: Request) -> Response {
     if is_upgrade && let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &edge).await {
         return ws::upgrade(State(edge), parts.headers, upgrade).await;
     }
-    let wants_page = parts
-        .headers
-        .get(ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"));
+    let wants_page = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
     if wants_page && !parts.uri.query().is_some_and(|query| query.contains("query=")) {
-        return Html(GraphiQLSource::build().endpoint("/graphql").subscription_endpoint("/graphql/ws").finish())
-            .into_response();
+        return Html(GraphiQLSource::build().endpoint("/graphql").subscription_endpoint("/graphql/ws").finish()).into_response();
     }
     let query = axum::extract::Query::try_from_uri(&parts.uri);
     graphql::get(State(edge), parts.headers, query).await

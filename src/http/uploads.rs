@@ -21,11 +21,10 @@ pub(super) async fn post(State(edge): State<Edge>, request: Request) -> Response
     }
     match media::receive(&edge.app.media, request).await {
         Ok(asset) => match edge.app.media_url(&asset.path) {
-            Some(url) => Json(json!({"url": url, "contentType": asset.content_type, "sizeBytes": asset.size_bytes}))
-                .into_response(),
-            None => {
-                refused(StatusCode::INTERNAL_SERVER_ERROR, ApiError::internal(&anyhow::anyhow!("no public address")))
+            Some(url) => {
+                Json(json!({"url": url, "contentType": asset.content_type, "sizeBytes": asset.size_bytes})).into_response()
             }
+            None => refused(StatusCode::INTERNAL_SERVER_ERROR, ApiError::internal(&anyhow::anyhow!("no public address"))),
         },
         Err(error) => {
             let status = error.status();

@@ -154,8 +154,7 @@ impl Connection {
             Message::Ping(_) | Message::Pong(_) => return Ok(Some(())),
             Message::Binary(_) => return Err(Close(code::BAD_REQUEST, "Messages are JSON text".to_owned())),
         };
-        let message =
-            serde_json::from_str(&text).map_err(|_| Close(code::BAD_REQUEST, "Invalid message received".to_owned()))?;
+        let message = serde_json::from_str(&text).map_err(|_| Close(code::BAD_REQUEST, "Invalid message received".to_owned()))?;
         match message {
             ClientMessage::ConnectionInit { payload } => {
                 self.init(payload.unwrap_or_default()).await?;
@@ -205,9 +204,7 @@ impl Connection {
 
     async fn pass_on(&mut self, socket: &mut WebSocket, outgoing: Outgoing) -> Result<Option<()>, Close> {
         let message = match outgoing {
-            Outgoing::Next(id, _) | Outgoing::Errors(id, _) | Outgoing::Complete(id)
-                if !self.running.contains_key(&id) =>
-            {
+            Outgoing::Next(id, _) | Outgoing::Errors(id, _) | Outgoing::Complete(id) if !self.running.contains_key(&id) => {
                 return Ok(Some(()));
             }
             Outgoing::Next(_, result) if was_revoked(&result) => {

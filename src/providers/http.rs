@@ -67,8 +67,8 @@ impl Cx {
     /// The address behind a documented URL: itself, or the same path under the override.
     /// An address that lies under the override already (an upstream's own link) stays as it is.
     pub fn url(&self, documented: &str) -> Result<Url, Fault> {
-        let url =
-            Url::parse(documented).map_err(|error| Fault::new(Kind::Garbled, Refused, "not a URL").because(error))?;
+        let url = Url::parse(documented)
+            .map_err(|error| Fault::new(Kind::Garbled, Refused, "not a URL").because(error))?;
         let Some(base) = &self.base else { return Ok(url) };
         if url.origin() == base.origin() {
             return Ok(url);
@@ -276,8 +276,7 @@ fn transport(error: &reqwest::Error) -> Fault {
     while let Some(below) = cause.source() {
         cause = below;
     }
-    let detail =
-        if std::ptr::eq(cause, error as &dyn std::error::Error) { String::new() } else { format!(": {cause}") };
+    let detail = if std::ptr::eq(cause, error as &dyn std::error::Error) { String::new() } else { format!(": {cause}") };
     Fault::new(Kind::Down, verdict, format!("{what}{detail}"))
 }
 
