@@ -11,7 +11,8 @@ use super::{lease_for, retry, store_result};
 use crate::{
     app::App,
     catalog::RouteId,
-    domain::{Fault, Mode, Timestamp, Verdict, output::Outputs},
+    domain::{Fault, Mode, Timestamp, Verdict, fault::Kind, output::Outputs},
+    health::Gate,
     jobs::{
         Attempt, Change, Claimed, End, Ending, Failure, Lease, LeaseLost, Outcome, Stage,
         state::{self, Next},
@@ -21,6 +22,8 @@ use crate::{
 
 /// Times that telling an upstream to stop is tried.
 const STOP_TRIES: u32 = 5;
+/// How long a request whose answer was lost may still be on its way.
+const SETTLE: Duration = Duration::from_secs(3);
 /// What a run in the sandbox takes, for looking at it.
 const SANDBOX_RUN: Duration = Duration::from_secs(1);
 /// Patience in test mode, where a troubled upstream is part of the exercise.
@@ -100,6 +103,14 @@ impl Work {
             let _ = self.app.jobs.put_back(&self.job, self.lease, due_at).await?;
             return Ok(Some(due_at));
         }
+        let route = RouteId(self.job.route.clone());
+        if self.job.mode == Mode::Live
+            && let Gate::Open(until, kind) = self.app.health.pass(&route).await?
+        {
+            let fault = Fault::new(kind, Verdict::NotReached, "the circuit is open");
+            let wait = (until - self.now()).to_std().ok();
+            return Ok(self.elsewhere(&fault.retry_after(wait), &self.job.attempts).await?.unwrap_or_default());
+        }
         if self.app.jobs.intend(self.job.id, self.lease).await?.is_err() {
             return Ok(None);
         }
@@ -108,6 +119,7 @@ impl Work {
         task.attempt = self.job.submits + 1;
         let answer = self.app.registry.submit(&self.job.upstream, &task).await;
         let attempt = self.attempt(started_at, &answer);
+        let trouble = answer.as_ref().err().map(|fault| fault.kind);
         let handle = match &answer {
             Ok(crate::providers::Submitted::Accepted { handle, .. }) => Some(handle.clone()),
             _ => None,
@@ -116,7 +128,40 @@ impl Work {
         if let (Err(LeaseLost), Some(handle)) = (&recorded, handle) {
             self.app.jobs.note_late_handle(self.job.id, &handle).await?;
         }
+        self.measure_submit(&route, trouble).await;
         Ok(recorded.unwrap_or_default())
+    }
+
+    /// The answer was lost: the job stays as it is, and the next step asks the upstream. Not at once, so that a request
+    /// that is still on its way has arrived.
+    async fn reconcile_soon(&self) -> anyhow::Result<Option<Timestamp>> {
+        let due_at = self.now() + delta(self.app.config.worker.scaled(SETTLE));
+        let _ = self.app.jobs.put_back(&self.job, self.lease, due_at).await?;
+        Ok(Some(due_at))
+    }
+
+    /// Counts the answer to a submit in the route's health. That is a help to later choices: it never holds up a verdict.
+    async fn measure_submit(&self, route: &RouteId, trouble: Option<Kind>) {
+        if self.job.mode == Mode::Test {
+            return;
+        }
+        let counted = match trouble {
+            None => self.app.health.accepted(route).await,
+            Some(kind) => self.app.health.refused(route, kind).await,
+        };
+        if let Err(error) = counted {
+            tracing::warn!(route.id = %route, %error, "the health of a route was not updated");
+        }
+    }
+
+    /// Counts the end of a run in the route's health.
+    async fn measure_run(&self, succeeded: bool) {
+        let (Mode::Live, Some(submitted_at)) = (self.job.mode, self.job.submitted_at) else { return };
+        let took = (self.now() - submitted_at).to_std().ok().filter(|_| succeeded);
+        let route = RouteId(self.job.route.clone());
+        if let Err(error) = self.app.health.ended(&route, took).await {
+            tracing::warn!(route.id = %route, %error, "the health of a route was not updated");
+        }
     }
 
     /// A submit was begun and nobody wrote down what came of it.
@@ -158,6 +203,7 @@ impl Work {
             Next::AskAgain(fault) => Ok(Ok(self.ask_again(&fault).await?)),
             Next::Store(outputs) => self.keep(outputs, attempts).await.map(Ok),
             Next::Elsewhere(fault) => self.elsewhere(&fault, &attempts).await,
+            Next::Reconcile => self.reconcile_soon().await.map(Ok),
             Next::Submit => {
                 let until = self.patience_until();
                 self.advance(Change::Resubmit { due_at: self.now(), patience_until: until }, Some(&attempts)).await
@@ -251,6 +297,7 @@ impl Work {
         if self.finish(End { result, attempts, stop_at: None }).await?.is_err() {
             store_result::discard(self, &kept.assets).await;
         }
+        self.measure_run(true).await;
         Ok(None)
     }
 
