@@ -3,6 +3,7 @@
 
 mod egress;
 mod embedded;
+mod graphql;
 mod media;
 mod providers;
 mod published;
