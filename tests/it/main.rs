@@ -5,6 +5,7 @@ mod architecture;
 mod cli;
 mod egress;
 mod embedded;
+mod graphql;
 mod media;
 mod providers;
 mod published;
