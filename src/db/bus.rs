@@ -119,7 +119,8 @@ impl Bus {
     }
 
     async fn send(&self, pool: &PgPool) -> sqlx::Result<()> {
-        let Outbox { changed, due, health } = std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
+        let Outbox { changed, due, health } =
+            std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
         let mut messages: Vec<(&str, String)> = Vec::new();
         let ids: Vec<String> = changed.iter().map(|id| id.uuid().simple().to_string()).collect();
         messages.extend(ids.chunks(IDS_A_MESSAGE).map(|ids| (CHANGED, ids.join(","))));
