@@ -15,7 +15,6 @@ pub mod names;
 mod own_server;
 pub mod registry;
 pub mod sandbox;
-pub mod wire;
 
 use std::{collections::BTreeMap, time::Duration};
 
