@@ -26,7 +26,7 @@ const IDS_A_MESSAGE: usize = 200;
 
 /// The bus of this process.
 pub struct Bus {
-    /// Some job or delivery may be due.
+    /// Some job or delivery may be due. Wakes those who registered before; the others are about to look.
     pub due: Notify,
     changed: broadcast::Sender<GenerationId>,
     keys: broadcast::Sender<()>,
@@ -67,7 +67,7 @@ impl Bus {
 
     /// Tells everyone that something became due.
     pub fn tell_due(&self) {
-        self.due.notify_one();
+        self.due.notify_waiters();
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner).due = true;
         self.filled.notify_one();
     }
@@ -132,7 +132,7 @@ impl Bus {
                     let ids = message.payload().split(',').filter_map(|id| uuid::Uuid::try_parse(id).ok());
                     ids.map(GenerationId::from).for_each(|id| drop(self.changed.send(id)));
                 }
-                DUE => self.due.notify_one(),
+                DUE => self.due.notify_waiters(),
                 _ => drop(self.keys.send(())),
             }
         }
