@@ -1,24 +1,26 @@
 //! [`App`]: every noun of the product, wired once from the settings. The only place that picks implementations.
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
+use anyhow::Context as _;
 use sqlx::PgPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
     accounts::{Accounts, Caller},
-    catalog::{Catalog, Choice, Conditions, Health, RouteId},
+    catalog::{Catalog, Choice, Conditions, RouteId},
     config::{Config, Secrets},
     db::{self, Bus, embedded::Embedded},
     domain::{Clock, Mode},
     egress::Egress,
+    health::RouteHealth,
     jobs::{Claimed, Jobs},
+    lifecycle::supervised,
     limits::Reads,
     media::{Inputs, Store},
     providers::{Provider, Registry, adapters, registry, sandbox::Sandbox},
@@ -49,12 +51,20 @@ pub struct App {
     pub media: Arc<Store>,
     /// Upstreams.
     pub registry: Registry,
+    /// What was measured of the routes.
+    pub health: RouteHealth,
     /// Calls to addresses that strangers name.
     pub egress: Egress,
     /// The pacing of reads.
     pub reads: Reads,
-    /// Every task of the process, so that a stop waits for them.
+    /// The tasks that live as long as the process.
     pub tracker: TaskTracker,
+    /// What a stop waits for: steps under way.
+    pub work: TaskTracker,
+    /// Cancelled when the process was told to stop: nothing new is claimed, readiness is over, streams end.
+    pub draining: CancellationToken,
+    /// Cancelled when a background task ended that must not.
+    pub crashed: CancellationToken,
     catalog: RwLock<Arc<Catalog>>,
 }
 
@@ -95,6 +105,7 @@ impl App {
             accounts: Accounts::new(pool.clone(), clock.clone(), config.plans.clone()),
             jobs: Jobs::new(pool.clone(), clock.clone(), bus.clone(), &tracker),
             webhooks: Webhooks::new(pool.clone(), clock.clone()),
+            health: RouteHealth::new(pool.clone(), clock.clone(), bus.clone()),
             catalog: RwLock::new(Arc::new(catalog)),
             reads: Reads::default(),
             config,
@@ -105,19 +116,35 @@ impl App {
             registry,
             egress,
             tracker,
+            work: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            crashed: CancellationToken::new(),
         }))
     }
 
     /// Starts what every role needs: the bus, and the forgetting of callers whose keys changed.
     pub fn start(self: &Arc<Self>, stop: &CancellationToken) {
-        self.bus.start(&self.tracker, self.pool.clone(), stop.clone());
-        let (app, stop) = (self.clone(), stop.clone());
-        self.tracker.spawn(async move { app.accounts.follow(&app.bus, &stop).await });
+        let (app, until) = (self.clone(), stop.clone());
+        self.spawn("bus", stop, async move { app.bus.run(&app.pool, &until).await });
+        let (app, until) = (self.clone(), stop.clone());
+        self.spawn("callers", stop, async move { app.accounts.follow(&app.bus, &until).await });
+        let (app, until) = (self.clone(), stop.clone());
+        self.spawn("health", stop, async move { app.health.follow(&until).await });
+    }
+
+    /// Runs a background task that ends when `stop` is cancelled, and takes the process down when it ends before.
+    pub fn spawn(&self, name: &'static str, stop: &CancellationToken, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(supervised(name, stop.clone(), self.crashed.clone(), task));
     }
 
     /// The catalogue in force.
     pub fn catalog(&self) -> Arc<Catalog> {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another catalogue in force; requests under way keep the one they began with.
+    pub fn replace_catalog(&self, catalog: Catalog) {
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
     }
 
     /// Runs `what` with the world as a request in this mode finds it.
@@ -131,14 +158,15 @@ impl App {
             mode,
             today: self.clock.now().date_naive(),
             configured: &configured,
-            health: &|_| Health::default(),
+            health: &|route| self.health.of(route),
         };
         what(&catalog, &conditions)
     }
 
     /// What serves a job after its upstream did not start it.
     pub fn fail_over(&self, job: &Claimed) -> Option<Choice> {
-        let mut tried: Vec<RouteId> = job.attempts.iter().filter_map(|attempt| attempt.route.clone()).map(RouteId).collect();
+        let mut tried: Vec<RouteId> =
+            job.attempts.iter().filter_map(|attempt| attempt.route.clone()).map(RouteId).collect();
         tried.push(RouteId(job.route.clone()));
         self.with_conditions(job.mode, |catalog, conditions| {
             catalog.fail_over(&job.asked, &tried, job.credit_cost, conditions)
@@ -171,7 +199,8 @@ fn all_adapters(config: &Config) -> Vec<Box<dyn Provider>> {
     all
 }
 
-fn open_media(config: &Config, data_dir: &Path) -> anyhow::Result<Store> {
+/// The media store of the settings.
+pub fn open_media(config: &Config, data_dir: &Path) -> anyhow::Result<Store> {
     let place = config.media.store.clone().unwrap_or_else(|| data_dir.join("media").to_string_lossy().into_owned());
     Store::open(&place, data_dir, config.server.public_url.clone())
 }
@@ -197,8 +226,10 @@ impl Connected {
         use secrecy::ExposeSecret as _;
         let max = config.database.max_connections;
         if let Some(url) = &secrets.database_url {
-            let options = url.expose_secret().parse().map_err(|_| anyhow::anyhow!("DATABASE_URL is no PostgreSQL URL"))?;
-            return Ok(Self { pool: db::open(options, max).await?, embedded: None });
+            let options =
+                url.expose_secret().parse().map_err(|_| anyhow::anyhow!("DATABASE_URL is no PostgreSQL URL"))?;
+            let pool = db::open(options, max).await.context("DATABASE_URL (unset it for a private PostgreSQL)")?;
+            return Ok(Self { pool, embedded: None });
         }
         let embedded = Embedded::start(data_dir).await?;
         let pool = db::open(embedded.connect_options(), max).await?;
@@ -217,14 +248,7 @@ impl Connected {
 /// The catalogue and the credentials that it names.
 pub fn read_catalog(config: &Config) -> anyhow::Result<(Catalog, Secrets)> {
     let catalog = Catalog::load(config.catalog.folder.as_deref())?;
-    let names: HashMap<&str, ()> = catalog
-        .upstreams()
-        .0
-        .values()
-        .flat_map(|spec| &spec.credentials)
-        .flatten()
-        .map(|name| (name.as_str(), ()))
-        .collect();
-    let secrets = Secrets::read(names.into_keys());
+    let names = catalog.upstreams().0.values().flat_map(|spec| &spec.credentials).flatten();
+    let secrets = Secrets::read(names.map(String::as_str));
     Ok((catalog, secrets))
 }

@@ -1,7 +1,11 @@
 //! Doitong: one GraphQL endpoint in front of AI video, image, speech and avatar models.
 
+pub mod cli;
+
 pub mod app;
 pub mod config;
+pub mod lifecycle;
+pub mod telemetry;
 
 pub mod worker;
 
@@ -13,6 +17,7 @@ pub mod catalog;
 pub mod db;
 pub mod domain;
 pub mod egress;
+pub mod health;
 pub mod jobs;
 pub mod ledger;
 pub mod limits;

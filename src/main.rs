@@ -1,2 +1,7 @@
-//! The command line.
-fn main() {}
+//! Reads the command line, runs one command, says how it went.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    doitong::cli::main()
+}

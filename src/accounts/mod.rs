@@ -53,7 +53,7 @@ pub struct Caller {
 pub struct Accounts {
     pool: PgPool,
     clock: Clock,
-    plans: Plans,
+    plans: RwLock<Plans>,
     remembered: RwLock<HashMap<Hash, (Caller, Timestamp)>>,
 }
 
@@ -115,7 +115,16 @@ const TEST_CREDITS: Credits = Credits::new(100_000);
 impl Accounts {
     /// The accounts in this database.
     pub fn new(pool: PgPool, clock: Clock, plans: Plans) -> Self {
-        Self { pool, clock, plans, remembered: RwLock::default() }
+        Self { pool, clock, plans: RwLock::new(plans), remembered: RwLock::default() }
+    }
+
+    /// Puts other numbers of the plans in force, for accounts made from now on; [`Self::apply_plans`] does it for the rest.
+    pub fn replace_plans(&self, plans: Plans) {
+        *self.plans.write().unwrap_or_else(PoisonError::into_inner) = plans;
+    }
+
+    fn limits_of(&self, plan: Plan) -> PlanLimits {
+        *self.plans.read().unwrap_or_else(PoisonError::into_inner).of(plan)
     }
 
     /// Who holds this key; `None` for a key that is unknown or revoked.
@@ -192,7 +201,7 @@ impl Accounts {
         let plan = new.plan.unwrap_or(Plan::Free);
         let account = store::insert_account(tx, &new.account, plan, now).await?;
         for mode in [Mode::Test, Mode::Live] {
-            store::insert_purse(tx, account, mode, self.plans.of(plan), now).await?;
+            store::insert_purse(tx, account, mode, &self.limits_of(plan), now).await?;
             let standard = if mode == Mode::Test { TEST_CREDITS } else { Credits::ZERO };
             let credits = new.credits.filter(|_| mode == new.mode).unwrap_or(standard);
             ledger::top_up(tx, account, mode, credits, now).await?;
@@ -218,8 +227,7 @@ impl Accounts {
     /// Revokes the key with this text or prefix. `false` when there is none.
     pub async fn revoke_key(&self, key_or_prefix: &str) -> sqlx::Result<bool> {
         let mut tx = self.pool.begin().await?;
-        let revoked =
-            store::revoke_key(&mut tx, &Hash::of(key_or_prefix), key_or_prefix, self.clock.now()).await?;
+        let revoked = store::revoke_key(&mut tx, &Hash::of(key_or_prefix), key_or_prefix, self.clock.now()).await?;
         db::tell_keys_changed(&mut tx).await?;
         tx.commit().await?;
         self.forget();
@@ -259,7 +267,7 @@ impl Accounts {
     /// Changes the plan, at once: what was used stays used, waiting jobs get the places that became free.
     /// `None` when there is no such account.
     pub async fn set_plan(&self, name: &str, plan: Plan, agreed: &Agreed) -> sqlx::Result<Option<PlanLimits>> {
-        let (now, limits) = (self.clock.now(), agreed.over(self.plans.of(plan)));
+        let (now, limits) = (self.clock.now(), agreed.over(&self.limits_of(plan)));
         let mut tx = self.pool.begin().await?;
         let Some(found) = store::find_account_for_update(&mut tx, name).await? else { return Ok(None) };
         store::set_plan(&mut tx, found.account, plan, agreed).await?;
@@ -276,7 +284,7 @@ impl Accounts {
         for AccountRow { name, .. } in store::list_accounts(&self.pool).await? {
             let mut tx = self.pool.begin().await?;
             let Some(account) = store::find_account_for_update(&mut tx, &name).await? else { continue };
-            let limits = account.agreed.over(self.plans.of(account.plan));
+            let limits = account.agreed.over(&self.limits_of(account.plan));
             if store::set_limits(&mut tx, account.account, &limits, self.clock.now()).await? {
                 store::promote_waiting(&mut tx, account.account, self.clock.now()).await?;
             }

@@ -11,13 +11,14 @@ use std::{
 
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::{Notify, broadcast};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::GenerationId;
 
 const CHANGED: &str = "doitong_changed";
 const DUE: &str = "doitong_due";
 const KEYS: &str = "doitong_keys";
+const HEALTH: &str = "doitong_health";
 
 /// How long messages are gathered before they are sent to other processes.
 const INTERVAL: Duration = Duration::from_millis(25);
@@ -30,6 +31,7 @@ pub struct Bus {
     pub due: Notify,
     changed: broadcast::Sender<GenerationId>,
     keys: broadcast::Sender<()>,
+    health: broadcast::Sender<()>,
     outbox: Mutex<Outbox>,
     filled: Notify,
 }
@@ -38,6 +40,7 @@ pub struct Bus {
 struct Outbox {
     changed: BTreeSet<GenerationId>,
     due: bool,
+    health: bool,
 }
 
 impl Default for Bus {
@@ -46,6 +49,7 @@ impl Default for Bus {
             due: Notify::new(),
             changed: broadcast::channel(4096).0,
             keys: broadcast::channel(16).0,
+            health: broadcast::channel(16).0,
             outbox: Mutex::default(),
             filled: Notify::new(),
         }
@@ -77,40 +81,51 @@ impl Bus {
         self.changed.subscribe()
     }
 
+    /// Tells everyone that the health of a route changed.
+    pub fn tell_health(&self) {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner).health = true;
+        self.filled.notify_one();
+    }
+
+    /// Ticks when the health of a route changed.
+    pub fn health_changes(&self) -> broadcast::Receiver<()> {
+        self.health.subscribe()
+    }
+
     /// Ticks when keys, plans or secrets changed.
     pub fn key_changes(&self) -> broadcast::Receiver<()> {
         self.keys.subscribe()
     }
 
     /// Sends and receives until stopped.
-    pub fn start(self: &std::sync::Arc<Self>, tracker: &TaskTracker, pool: PgPool, stop: CancellationToken) {
-        let (bus, sender_pool, sender_stop) = (self.clone(), pool.clone(), stop.clone());
-        tracker.spawn(async move {
-            while sender_stop.run_until_cancelled(bus.filled.notified()).await.is_some() {
-                if let Err(error) = bus.send(&sender_pool).await {
+    pub async fn run(&self, pool: &PgPool, stop: &CancellationToken) {
+        let sending = async {
+            while stop.run_until_cancelled(self.filled.notified()).await.is_some() {
+                if let Err(error) = self.send(pool).await {
                     tracing::debug!(%error, "a notification was not sent");
                 }
                 tokio::time::sleep(INTERVAL).await;
             }
-        });
-        let bus = self.clone();
-        tracker.spawn(async move {
+        };
+        let receiving = async {
             while !stop.is_cancelled() {
-                if let Some(Err(error)) = stop.run_until_cancelled(bus.listen(&pool)).await {
+                if let Some(Err(error)) = stop.run_until_cancelled(self.listen(pool)).await {
                     tracing::warn!(%error, "notifications are interrupted; polling goes on");
                     stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await;
                 }
             }
-        });
+        };
+        tokio::join!(sending, receiving);
     }
 
     async fn send(&self, pool: &PgPool) -> sqlx::Result<()> {
-        let Outbox { changed, due } =
+        let Outbox { changed, due, health } =
             std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
         let mut messages: Vec<(&str, String)> = Vec::new();
         let ids: Vec<String> = changed.iter().map(|id| id.uuid().simple().to_string()).collect();
         messages.extend(ids.chunks(IDS_A_MESSAGE).map(|ids| (CHANGED, ids.join(","))));
         messages.extend(due.then(|| (DUE, String::new())));
+        messages.extend(health.then(|| (HEALTH, String::new())));
         let (channels, payloads): (Vec<_>, Vec<_>) = messages.into_iter().map(|(c, p)| (c.to_owned(), p)).unzip();
         sqlx::query!(
             r#"select pg_notify(channel, payload)::text as "sent" from unnest($1::text[], $2::text[]) m (channel, payload)"#,
@@ -124,7 +139,7 @@ impl Bus {
 
     async fn listen(&self, pool: &PgPool) -> sqlx::Result<()> {
         let mut listener = PgListener::connect_with(pool).await?;
-        listener.listen_all([CHANGED, DUE, KEYS]).await?;
+        listener.listen_all([CHANGED, DUE, KEYS, HEALTH]).await?;
         loop {
             let message = listener.recv().await?;
             match message.channel() {
@@ -133,6 +148,7 @@ impl Bus {
                     ids.map(GenerationId::from).for_each(|id| drop(self.changed.send(id)));
                 }
                 DUE => self.due.notify_waiters(),
+                HEALTH => drop(self.health.send(())),
                 _ => drop(self.keys.send(())),
             }
         }

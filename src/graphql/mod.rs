@@ -37,5 +37,7 @@ pub fn api(app: Arc<App>) -> Api {
 
 /// The schema in SDL.
 pub fn sdl() -> String {
-    builder().finish().sdl_with_options(async_graphql::SDLExportOptions::new().sorted_enum_items().include_specified_by())
+    builder()
+        .finish()
+        .sdl_with_options(async_graphql::SDLExportOptions::new().sorted_enum_items().include_specified_by())
 }

@@ -9,14 +9,11 @@ use super::{
     query::shown,
     request::{self, reader},
     types::{
-        AudioCreateInput, AvatarCreateInput, GenerateInput, Generation, ImageCreateInput, VideoCreateInput, WebhookSecret,
+        AudioCreateInput, AvatarCreateInput, GenerateInput, Generation, ImageCreateInput, VideoCreateInput,
+        WebhookSecret,
     },
 };
-use crate::{
-    domain::GenerationId,
-    jobs::Cancel,
-    webhooks::Redelivery,
-};
+use crate::{domain::GenerationId, jobs::Cancel, webhooks::Redelivery};
 
 /// What can be done.
 pub struct Mutation;

@@ -1,15 +1,14 @@
 //! The queries. Each counts one read.
 
-use async_graphql::{
-    Context, ID, Object, Result,
-    connection::CursorType as _,
-};
+use async_graphql::{Context, ID, Object, Result, connection::CursorType as _};
 
 use super::{
     error::ApiError,
     generate,
     request::reader,
-    types::{Account, Generation, GenerationConnection, GenerateInput, GenerationStatus, GenerationType, Provider, Quote},
+    types::{
+        Account, GenerateInput, Generation, GenerationConnection, GenerationStatus, GenerationType, Provider, Quote,
+    },
 };
 use crate::{domain::GenerationId, jobs::Filter};
 
@@ -29,7 +28,8 @@ impl Query {
             Ok(id) => app.jobs.find(caller, id).await.map_err(ApiError::from)?,
             Err(_) => None,
         };
-        let missing = || ApiError::not_found(format!("There is no generation {}. Check the id and the key.", shown(&id)));
+        let missing =
+            || ApiError::not_found(format!("There is no generation {}. Check the id and the key.", shown(&id)));
         Ok(Some(Generation(found.ok_or_else(missing)?)))
     }
 
@@ -47,7 +47,9 @@ impl Query {
         let (app, caller) = reader(ctx)?;
         let first = first.unwrap_or(PAGE);
         if !(0..=MAX_PAGE).contains(&first) {
-            return Err(ApiError::invalid("INPUT", "first", format!("`first` must be between 0 and {MAX_PAGE}.")).into());
+            return Err(
+                ApiError::invalid("INPUT", "first", format!("`first` must be between 0 and {MAX_PAGE}.")).into()
+            );
         }
         let after = after
             .map(|cursor| {
@@ -69,9 +71,8 @@ impl Query {
         #[graphql(desc = "Only those that would (true) or would not (false) be served now.")] available: Option<bool>,
     ) -> Result<Vec<Provider>> {
         let (app, caller) = reader(ctx)?;
-        let views = app.with_conditions(caller.mode, |catalog, conditions| {
-            catalog.describe(r#type.map(Into::into), conditions)
-        });
+        let views = app
+            .with_conditions(caller.mode, |catalog, conditions| catalog.describe(r#type.map(Into::into), conditions));
         let wanted = |provider: &Provider| available.is_none_or(|available| provider.0.available == available);
         Ok(views.into_iter().map(Provider).filter(wanted).collect())
     }

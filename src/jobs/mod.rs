@@ -27,7 +27,10 @@ use crate::{
     accounts::Caller,
     catalog::Choice,
     db::{Batcher, Bus},
-    domain::{AccountId, Clock, GenerationId, GenerationType, Mode, Status, Timestamp, output::{Asset, Outputs}},
+    domain::{
+        AccountId, Clock, GenerationId, GenerationType, Mode, Status, Timestamp,
+        output::{Asset, Outputs},
+    },
     providers::Handle,
 };
 pub use cancel::Cancel;
@@ -200,7 +203,12 @@ impl Jobs {
     }
 
     /// Prolongs a lease, for steps that take long.
-    pub async fn prolong(&self, id: GenerationId, lease: Lease, lease_for: Duration) -> sqlx::Result<Result<(), LeaseLost>> {
+    pub async fn prolong(
+        &self,
+        id: GenerationId,
+        lease: Lease,
+        lease_for: Duration,
+    ) -> sqlx::Result<Result<(), LeaseLost>> {
         let until = self.clock.now() + time_delta(lease_for);
         Ok(store::prolong(&self.pool, id, lease, until).await?.then_some(()).ok_or(LeaseLost))
     }

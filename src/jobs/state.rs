@@ -8,10 +8,7 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::{
-    domain::{
-        Fault, Verdict,
-        fault::Kind,
-    },
+    domain::{Fault, Verdict, fault::Kind},
     providers::{Progress, Reconciled, Submitted},
 };
 
@@ -76,47 +73,52 @@ pub fn after_poll(answer: Result<Progress, Fault>) -> Next {
     }
 }
 
+/// The code of a task that was taken and failed.
+pub const FAILED: &str = "GENERATION_FAILED";
+
 fn failure(code: &str, reason: &str, message: &str, retryable: bool) -> Failure {
     Failure { code: code.into(), reason: Some(reason.into()), message: message.into(), retryable }
 }
 
 fn rejected() -> Failure {
-    let message = "The provider's moderation refused the prompt, an input or the result. Change the request and try again.";
+    let message =
+        "The provider's moderation refused the prompt, an input or the result. Change the request and try again.";
     failure("INVALID_INPUT", "CONTENT_REJECTED", message, false)
 }
 
 fn refused() -> Failure {
-    let message = "The provider refused the input. Check prompt, input files and options against its limits, then try again.";
+    let message =
+        "The provider refused the input. Check prompt, input files and options against its limits, then try again.";
     failure("INVALID_INPUT", "UPSTREAM_REFUSED", message, false)
 }
 
 fn failed() -> Failure {
     let message = "The provider failed to make it. Try again, or with other parameters or another provider.";
-    failure("GENERATION_FAILED", "UPSTREAM_FAILED", message, true)
+    failure(FAILED, "UPSTREAM_FAILED", message, true)
 }
 
 fn lost() -> Failure {
     let message = "The provider no longer knows the task. Nothing was charged; try again.";
-    failure("GENERATION_FAILED", "UPSTREAM_LOST", message, true)
+    failure(FAILED, "UPSTREAM_LOST", message, true)
 }
 
 /// A submit whose fate nobody knows.
 pub fn submission_unknown() -> Failure {
     let message = "The provider's answer was lost, so it is unknown whether it took the work. It is not sent twice; \
                    nothing was charged. Try again.";
-    failure("GENERATION_FAILED", "SUBMISSION_UNKNOWN", message, true)
+    failure(FAILED, "SUBMISSION_UNKNOWN", message, true)
 }
 
 /// The route's deadline passed.
 pub fn deadline() -> Failure {
     let message = "The provider did not finish in time. Nothing was charged; try again or choose another provider.";
-    failure("GENERATION_FAILED", "DEADLINE", message, true)
+    failure(FAILED, "DEADLINE", message, true)
 }
 
 /// The results could not be copied.
 pub fn result_lost() -> Failure {
     let message = "The result could not be fetched from the provider. Nothing was charged; try again.";
-    failure("GENERATION_FAILED", "RESULT_LOST", message, true)
+    failure(FAILED, "RESULT_LOST", message, true)
 }
 
 /// Patience is spent.

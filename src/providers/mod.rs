@@ -5,9 +5,14 @@
 //! cost money: a second try is a new step of the job.
 
 pub mod adapters;
+pub mod body;
 pub mod copies;
+pub mod files;
 pub mod google;
+mod hosted;
 pub mod http;
+pub mod names;
+mod own_server;
 pub mod registry;
 pub mod sandbox;
 pub mod wire;

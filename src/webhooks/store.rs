@@ -152,12 +152,9 @@ pub(super) async fn live_secrets(pool: &PgPool, account: AccountId, now: Timesta
 }
 
 pub(super) async fn current_secret(conn: &mut PgConnection, account: AccountId) -> sqlx::Result<String> {
-    sqlx::query_scalar!(
-        "select secret from webhook_secret where account_id = $1 and expires_at is null",
-        account.get()
-    )
-    .fetch_one(conn)
-    .await
+    sqlx::query_scalar!("select secret from webhook_secret where account_id = $1 and expires_at is null", account.get())
+        .fetch_one(conn)
+        .await
 }
 
 pub(super) async fn expire_secrets(conn: &mut PgConnection, account: AccountId, at: Timestamp) -> sqlx::Result<()> {

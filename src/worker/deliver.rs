@@ -48,7 +48,8 @@ async fn attempt(app: &App, lease: Uuid, due: &Due) -> anyhow::Result<Option<Tim
     let (status, outcome) = post(app, due, &body).await?;
     let took = (app.clock.now() - begun).to_std().unwrap_or_default();
     let next = verdict(app, due.round + 1, status);
-    metrics::counter!("doitong_webhook_attempts_total", "delivered" => (next == Attempted::Delivered).to_string()).increment(1);
+    metrics::counter!("doitong_webhook_attempts_total", "delivered" => (next == Attempted::Delivered).to_string())
+        .increment(1);
     app.webhooks.record(due, lease, &Attempt { at: begun, took, status, outcome }, next).await?;
     app.bus.tell_changed([due.id]);
     Ok(if let Attempted::Rescheduled(at) = next { Some(at) } else { None })

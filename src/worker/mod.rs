@@ -64,11 +64,11 @@ impl Wakes {
     }
 }
 
-/// Starts the pool and the upkeep on the app's task tracker. They end when `stop` is cancelled; steps under way go on.
+/// Starts the pool and the upkeep. They end when `stop` is cancelled; steps under way (`App::work`) go on.
 pub fn start(app: &Arc<App>, stop: &CancellationToken) {
-    app.tracker.spawn(claim_loop(app.clone(), stop.clone(), claim_jobs));
-    app.tracker.spawn(claim_loop(app.clone(), stop.clone(), deliver::claim_deliveries));
-    app.tracker.spawn(upkeep::run(app.clone(), stop.clone()));
+    app.spawn("jobs", stop, claim_loop(app.clone(), stop.clone(), claim_jobs));
+    app.spawn("deliveries", stop, claim_loop(app.clone(), stop.clone(), deliver::claim_deliveries));
+    app.spawn("upkeep", stop, upkeep::run(app.clone(), stop.clone()));
 }
 
 /// A step under way: what it does, and when it wants to be looked at again.
@@ -96,7 +96,7 @@ where
         for step in steps {
             let Ok(slot) = slots.clone().acquire_owned().await else { return };
             let wakes = wakes.clone();
-            app.tracker.spawn(async move {
+            app.work.spawn(async move {
                 if let Some(at) = step.await {
                     wakes.push(at);
                 }

@@ -16,14 +16,14 @@ pub fn first_look(expected: Duration) -> Duration {
 
 /// The next look at a run: at half and at three quarters of the expected time, then so often that the end is seen within
 /// 3 % of the run (or 2 s) of it, until a tenth after the expected end; then, as the estimate was off, within 10 %. The
-/// longest wait is ten minutes, and one minute once the end is near.
+/// longest wait is an hour, and one minute once the end is near.
 pub fn next_look(elapsed: Duration, expected: Duration) -> Duration {
     let until = |share: f64| expected.mul_f64(share).saturating_sub(elapsed);
     let least = expected.mul_f64(0.2).clamp(Duration::from_millis(50), Duration::from_secs(2));
     let (wait, most) = match elapsed.div_duration_f64(expected.max(Duration::from_millis(1))) {
-        ..0.45 => (until(0.5), Duration::from_mins(10)),
-        ..0.7 => (until(0.75), Duration::from_mins(10)),
-        ..0.9 => (until(0.925), Duration::from_mins(10)),
+        ..0.45 => (until(0.5), Duration::from_hours(1)),
+        ..0.7 => (until(0.75), Duration::from_hours(1)),
+        ..0.9 => (until(0.925), Duration::from_hours(1)),
         ..1.1 => (elapsed.mul_f64(0.03), Duration::from_mins(1)),
         _ => (elapsed.mul_f64(0.1), Duration::from_mins(1)),
     };

@@ -14,7 +14,8 @@ use super::{
 use crate::{
     app::App,
     catalog::RouteId,
-    domain::{Fault, Mode, Timestamp, Verdict, output::Outputs},
+    domain::{Fault, Mode, Timestamp, Verdict, fault::Kind, output::Outputs},
+    health::Gate,
     jobs::{
         Attempt, Change, Claimed, End, Ending, Failure, Lease, LeaseLost, Outcome, Stage,
         state::{self, Next},
@@ -114,6 +115,14 @@ impl Work {
             let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, self.job.failures).await?;
             return Ok(Some(due_at));
         }
+        let route = RouteId(self.job.route.clone());
+        if self.job.mode == Mode::Live
+            && let Gate::Open(until, kind) = self.app.health.pass(&route).await?
+        {
+            let fault = Fault::new(kind, Verdict::NotReached, "the circuit is open");
+            let wait = (until - self.now()).to_std().ok();
+            return Ok(self.elsewhere(&fault.retry_after(wait), &self.job.attempts).await?.unwrap_or_default());
+        }
         if self.app.jobs.intend(self.job.id, self.lease).await?.is_err() {
             return Ok(None);
         }
@@ -122,6 +131,7 @@ impl Work {
         task.attempt = self.job.submits + 1;
         let answer = self.app.registry.submit(&self.job.upstream, &task).await;
         let attempt = self.attempt(started_at, &answer);
+        let trouble = answer.as_ref().err().map(|fault| fault.kind);
         let handle = match &answer {
             Ok(Submitted::Accepted { handle, .. }) => Some(handle.clone()),
             _ => None,
@@ -130,7 +140,32 @@ impl Work {
         if let (Err(LeaseLost), Some(handle)) = (&recorded, handle) {
             self.app.jobs.note_late_handle(self.job.id, &handle).await?;
         }
+        self.measure_submit(&route, trouble).await;
         Ok(recorded.unwrap_or_default())
+    }
+
+    /// Counts the answer to a submit in the route's health. That is a help to later choices: it never holds up a verdict.
+    async fn measure_submit(&self, route: &RouteId, trouble: Option<Kind>) {
+        if self.job.mode == Mode::Test {
+            return;
+        }
+        let counted = match trouble {
+            None => self.app.health.accepted(route).await,
+            Some(kind) => self.app.health.refused(route, kind).await,
+        };
+        if let Err(error) = counted {
+            tracing::warn!(route.id = %route, %error, "the health of a route was not updated");
+        }
+    }
+
+    /// Counts the end of a run in the route's health.
+    async fn measure_run(&self, succeeded: bool) {
+        let (Mode::Live, Some(submitted_at)) = (self.job.mode, self.job.submitted_at) else { return };
+        let took = (self.now() - submitted_at).to_std().ok().filter(|_| succeeded);
+        let route = RouteId(self.job.route.clone());
+        if let Err(error) = self.app.health.ended(&route, took).await {
+            tracing::warn!(route.id = %route, %error, "the health of a route was not updated");
+        }
     }
 
     /// A submit was begun and nobody wrote down what came of it.
@@ -149,13 +184,20 @@ impl Work {
         let answer = self.app.registry.poll(&self.job.upstream, &self.task, handle).await;
         let next = state::after_poll(answer);
         if self.is_late() && matches!(next, Next::Wait(_) | Next::AskAgain(_)) {
-            return self.fail(state::deadline(), self.job.attempts.clone(), Some(self.now())).await.map(Result::unwrap_or_default);
+            return self
+                .fail(state::deadline(), self.job.attempts.clone(), Some(self.now()))
+                .await
+                .map(Result::unwrap_or_default);
         }
         Ok(self.conclude(next, None).await?.unwrap_or_default())
     }
 
     /// Turns a conclusion into rows.
-    async fn conclude(&self, next: Next, attempt: Option<Attempt>) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
+    async fn conclude(
+        &self,
+        next: Next,
+        attempt: Option<Attempt>,
+    ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
         let mut attempts = self.job.attempts.clone();
         attempts.extend(attempt);
         match next {
@@ -209,7 +251,11 @@ impl Work {
     }
 
     /// Nothing was started: another route serves it, or the same one later, until patience is spent.
-    async fn elsewhere(&self, fault: &Fault, attempts: &[Attempt]) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
+    async fn elsewhere(
+        &self,
+        fault: &Fault,
+        attempts: &[Attempt],
+    ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
         let patience_until = self.job.patience_until.unwrap_or_else(|| self.patience_until());
         if let Some(choice) = self.app.fail_over(&self.job) {
             let to = Box::new(choice);
@@ -234,7 +280,12 @@ impl Work {
         self.store(&outputs, 0, attempts).await
     }
 
-    async fn store(&self, outputs: &Outputs, failures: u32, attempts: Vec<Attempt>) -> anyhow::Result<Option<Timestamp>> {
+    async fn store(
+        &self,
+        outputs: &Outputs,
+        failures: u32,
+        attempts: Vec<Attempt>,
+    ) -> anyhow::Result<Option<Timestamp>> {
         let kept = match self.keep_all(outputs).await {
             Ok(kept) => kept,
             Err(error) => return self.not_kept(outputs, failures + 1, attempts, &error).await,
@@ -244,6 +295,7 @@ impl Work {
         if self.finish(End { result, attempts, stop_at: None }).await?.is_err() {
             store_result::discard(self, &kept.assets).await;
         }
+        self.measure_run(true).await;
         Ok(None)
     }
 
@@ -252,7 +304,9 @@ impl Work {
         let mut failures = 0;
         loop {
             match store_result::keep_all(self, outputs).await {
-                Err(NotKept::Store(KeepError::Store(error))) if self.is_only_copy(outputs) && failures < IN_HAND_TRIES => {
+                Err(NotKept::Store(KeepError::Store(error)))
+                    if self.is_only_copy(outputs) && failures < IN_HAND_TRIES =>
+                {
                     failures += 1;
                     tracing::warn!(job.id = %self.job.id, failures, error = format!("{error:#}"), "the media store refuses a result");
                     tokio::time::sleep(self.back_off(failures, None)).await;
@@ -334,7 +388,11 @@ impl Work {
         insist(|| self.app.jobs.finish(&self.job, self.lease, end.clone()).boxed()).await
     }
 
-    async fn advance(&self, change: Change, attempts: &[Attempt]) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
+    async fn advance(
+        &self,
+        change: Change,
+        attempts: &[Attempt],
+    ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
         let due_at = match &change {
             Change::Accepted { due_at, .. } | Change::Look { due_at, .. } | Change::Resubmit { due_at, .. } => *due_at,
             Change::Store { .. } | Change::FailOver { .. } => self.now(),
@@ -343,7 +401,8 @@ impl Work {
     }
 
     async fn write(&self, change: &Change, attempts: &[Attempt]) -> anyhow::Result<Result<(), LeaseLost>> {
-        insist(|| self.app.jobs.advance(&self.job, self.lease, change, attempts).map_err(anyhow::Error::from).boxed()).await
+        insist(|| self.app.jobs.advance(&self.job, self.lease, change, attempts).map_err(anyhow::Error::from).boxed())
+            .await
     }
 
     fn attempt(&self, started_at: Timestamp, answer: &Result<Submitted, Fault>) -> Attempt {

@@ -82,7 +82,11 @@ async fn keep(work: &Work, file: &Output) -> Result<Asset, NotKept> {
 pub(super) async fn discard(work: &Work, assets: &[Asset]) {
     for asset in assets {
         if let Err(error) = work.app.media.delete(&asset.path).await {
-            tracing::warn!(error = format!("{error:#}"), media.path = asset.path, "a file that nobody needs was left behind");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                media.path = asset.path,
+                "a file that nobody needs was left behind"
+            );
         }
     }
 }
@@ -115,4 +119,3 @@ fn metadata(work: &Work, assets: &[Asset], outputs: &Outputs) -> Value {
     metadata.insert("voice".to_owned(), voice);
     Value::Object(metadata)
 }
-

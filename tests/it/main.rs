@@ -1,6 +1,7 @@
 //! The integration tests: one binary, real PostgreSQL, real HTTP.
 #![allow(clippy::unwrap_used, reason = "a test's helpers are test code")]
 
+mod cli;
 mod egress;
 mod embedded;
 mod media;

@@ -1,9 +1,6 @@
 //! `Generation` and what belongs to it.
 
-use async_graphql::{
-    Context, ID, Json, Object, Result, SimpleObject,
-    connection::CursorType as _,
-};
+use async_graphql::{Context, ID, Json, Object, Result, SimpleObject, connection::CursorType as _};
 use serde_json::Value;
 
 use super::{GenerationStatus, GenerationType};

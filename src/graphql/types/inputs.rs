@@ -122,7 +122,9 @@ fn json(value: Option<impl Serialize>) -> Option<Value> {
 /// A number as JSON; a whole one without a fraction.
 #[expect(clippy::cast_possible_truncation, reason = "whole and small")]
 fn number(value: Option<f64>) -> Option<Value> {
-    value.map(|value| if value.fract() == 0.0 && value.abs() < 9e15 { Value::from(value as i64) } else { Value::from(value) })
+    value.map(
+        |value| if value.fract() == 0.0 && value.abs() < 9e15 { Value::from(value as i64) } else { Value::from(value) },
+    )
 }
 
 /// A video from text, pictures or another video.
@@ -230,7 +232,8 @@ pub struct ImageCreateInput {
 
 impl ImageCreateInput {
     pub(in crate::graphql) fn coerced(self, catalog: &Catalog) -> Result<Coerced, ApiError> {
-        let input = domain::ContentInput { text: self.prompt, image: self.image, images: self.images, ..Default::default() };
+        let input =
+            domain::ContentInput { text: self.prompt, image: self.image, images: self.images, ..Default::default() };
         let named = vec![
             ("aspectRatio", json(self.aspect_ratio)),
             ("resolution", json(self.resolution)),

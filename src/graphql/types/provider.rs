@@ -184,7 +184,9 @@ impl ProviderOption<'_> {
 
     /// The values that any of the models takes; null where any of the type will do.
     async fn allowed_values(&self) -> Option<Vec<Json<Value>>> {
-        Some(&self.0.allowed_values).filter(|values| !values.is_empty()).map(|values| values.iter().cloned().map(Json).collect())
+        Some(&self.0.allowed_values)
+            .filter(|values| !values.is_empty())
+            .map(|values| values.iter().cloned().map(Json).collect())
     }
 
     /// The value used when none is given; null: the upstream decides.

@@ -51,10 +51,8 @@ pub(in crate::jobs) async fn admit(pool: &PgPool, batch: &[Admission]) -> sqlx::
     let key = |value: fn(&Idempotency) -> String| -> Vec<Option<String>> {
         batch.iter().map(|admission| admission.submission.idempotency.as_ref().map(value)).collect()
     };
-    let fingerprints: Vec<Option<Vec<u8>>> = batch
-        .iter()
-        .map(|admission| Some(admission.submission.idempotency.as_ref()?.fingerprint.to_vec()))
-        .collect();
+    let fingerprints: Vec<Option<Vec<u8>>> =
+        batch.iter().map(|admission| Some(admission.submission.idempotency.as_ref()?.fingerprint.to_vec())).collect();
     let rows = sqlx::query!(
         r#"
         select o_item as "item!", o_outcome as "outcome!: AdmissionOutcome", o_generation as "generation!: GenerationId",
@@ -90,19 +88,22 @@ pub(in crate::jobs) async fn admit(pool: &PgPool, batch: &[Admission]) -> sqlx::
     if rows.len() != batch.len() {
         return Err(sqlx::Error::RowNotFound);
     }
-    Ok(rows.into_iter().map(|row| Admitted {
-        outcome: row.outcome,
-        id: row.generation,
-        allowance: Allowance {
-            per_minute: number(row.per_minute),
-            minute_level: row.level,
-            daily: row.daily.map(number),
-            day_count: number(row.day_count),
-            available: row.available,
-        },
-        retry_after: row.retry_after.map(whole_seconds),
-        queue_position: row.waits.then(|| row.waiting.into()),
-    }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| Admitted {
+            outcome: row.outcome,
+            id: row.generation,
+            allowance: Allowance {
+                per_minute: number(row.per_minute),
+                minute_level: row.level,
+                daily: row.daily.map(number),
+                day_count: number(row.day_count),
+                available: row.available,
+            },
+            retry_after: row.retry_after.map(whole_seconds),
+            queue_position: row.waits.then(|| row.waiting.into()),
+        })
+        .collect())
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]

@@ -122,19 +122,25 @@ pub(in crate::jobs) async fn claim(
         .collect())
 }
 
-pub(in crate::jobs) async fn prolong(pool: &PgPool, id: GenerationId, lease: Lease, until: Timestamp) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "update job set due_at = $3 where generation_id = $1 and lease = $2",
-        id.uuid(),
-        lease.0,
-        until
-    )
-    .execute(pool)
-    .await?;
+pub(in crate::jobs) async fn prolong(
+    pool: &PgPool,
+    id: GenerationId,
+    lease: Lease,
+    until: Timestamp,
+) -> sqlx::Result<bool> {
+    let done =
+        sqlx::query!("update job set due_at = $3 where generation_id = $1 and lease = $2", id.uuid(), lease.0, until)
+            .execute(pool)
+            .await?;
     Ok(done.rows_affected() > 0)
 }
 
-pub(in crate::jobs) async fn intend(pool: &PgPool, id: GenerationId, lease: Lease, now: Timestamp) -> sqlx::Result<bool> {
+pub(in crate::jobs) async fn intend(
+    pool: &PgPool,
+    id: GenerationId,
+    lease: Lease,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "
         update job set stage = 'submitting', submits = submits + 1, submitted_at = $3
@@ -199,7 +205,12 @@ struct Update<'a> {
 }
 
 impl Update<'_> {
-    async fn accepted(&self, handle: &Handle, due_at: Timestamp, deadline_at: Timestamp) -> sqlx::Result<PgQueryResult> {
+    async fn accepted(
+        &self,
+        handle: &Handle,
+        due_at: Timestamp,
+        deadline_at: Timestamp,
+    ) -> sqlx::Result<PgQueryResult> {
         sqlx::query!(
             "
             with changed as (
@@ -269,7 +280,7 @@ impl Update<'_> {
             "
             with changed as (
                 update job set stage = 'ready', due_at = $4, lease = null, patience_until = $5
-                where generation_id = $1 and lease = $3 and stage = 'submitting'
+                where generation_id = $1 and lease = $3 and stage in ('ready', 'submitting')
                 returning generation_id
             )
             update generation g set attempts = $6
@@ -291,7 +302,7 @@ impl Update<'_> {
             "
             with changed as (
                 update job set stage = 'ready', due_at = $4, lease = null, patience_until = $5, upstream = $6
-                where generation_id = $1 and lease = $3 and stage = 'submitting'
+                where generation_id = $1 and lease = $3 and stage in ('ready', 'submitting')
                 returning generation_id
             )
             update generation g set attempts = $7, provider = $8, model = $9, route = $10, upstream = $6, prompt = $11,
@@ -319,13 +330,9 @@ impl Update<'_> {
 }
 
 pub(in crate::jobs) async fn delete_stopping(pool: &PgPool, id: GenerationId, lease: Lease) -> sqlx::Result<()> {
-    sqlx::query!(
-        "delete from job where generation_id = $1 and lease = $2 and stage = 'stopping'",
-        id.uuid(),
-        lease.0
-    )
-    .execute(pool)
-    .await?;
+    sqlx::query!("delete from job where generation_id = $1 and lease = $2 and stage = 'stopping'", id.uuid(), lease.0)
+        .execute(pool)
+        .await?;
     Ok(())
 }
 
