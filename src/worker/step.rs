@@ -316,6 +316,8 @@ impl Work {
     async fn stop(&self) -> anyhow::Result<Option<Timestamp>> {
         let handle = match &self.job.handle {
             Some(handle) => Some(handle.clone()),
+            // To look for it would start it.
+            None if self.app.registry.resends(&self.job.upstream, &self.task) => None,
             None => match self.app.registry.reconcile(&self.job.upstream, &self.task).await {
                 Ok(crate::providers::Reconciled::Found(handle)) => Some(handle),
                 _ => None,
