@@ -1,7 +1,6 @@
 //! [`App`]: every noun of the product, wired once from the settings. The only place that picks implementations.
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -14,11 +13,12 @@ use url::Url;
 
 use crate::{
     accounts::{Accounts, Caller},
-    catalog::{Catalog, Choice, Conditions, Health, RouteId},
+    catalog::{Catalog, Choice, Conditions, RouteId},
     config::{Config, Secrets},
     db::{self, Bus, embedded::Embedded},
     domain::{Clock, Mode},
     egress::Egress,
+    health::RouteHealth,
     jobs::{Claimed, Jobs},
     lifecycle::supervised,
     limits::Reads,
@@ -51,6 +51,8 @@ pub struct App {
     pub media: Arc<Store>,
     /// Upstreams.
     pub registry: Registry,
+    /// What was measured of the routes.
+    pub health: RouteHealth,
     /// Calls to addresses that strangers name.
     pub egress: Egress,
     /// The pacing of reads.
@@ -103,6 +105,7 @@ impl App {
             accounts: Accounts::new(pool.clone(), clock.clone(), config.plans.clone()),
             jobs: Jobs::new(pool.clone(), clock.clone(), bus.clone(), &tracker),
             webhooks: Webhooks::new(pool.clone(), clock.clone()),
+            health: RouteHealth::new(pool.clone(), clock.clone(), bus.clone()),
             catalog: RwLock::new(Arc::new(catalog)),
             reads: Reads::default(),
             config,
@@ -125,6 +128,8 @@ impl App {
         self.spawn("bus", stop, async move { app.bus.run(&app.pool, &until).await });
         let (app, until) = (self.clone(), stop.clone());
         self.spawn("callers", stop, async move { app.accounts.follow(&app.bus, &until).await });
+        let (app, until) = (self.clone(), stop.clone());
+        self.spawn("health", stop, async move { app.health.follow(&until).await });
     }
 
     /// Runs a background task that ends when `stop` is cancelled, and takes the process down when it ends before.
@@ -153,7 +158,7 @@ impl App {
             mode,
             today: self.clock.now().date_naive(),
             configured: &configured,
-            health: &|_| Health::default(),
+            health: &|route| self.health.of(route),
         };
         what(&catalog, &conditions)
     }
@@ -243,14 +248,7 @@ impl Connected {
 /// The catalogue and the credentials that it names.
 pub fn read_catalog(config: &Config) -> anyhow::Result<(Catalog, Secrets)> {
     let catalog = Catalog::load(config.catalog.folder.as_deref())?;
-    let names: HashMap<&str, ()> = catalog
-        .upstreams()
-        .0
-        .values()
-        .flat_map(|spec| &spec.credentials)
-        .flatten()
-        .map(|name| (name.as_str(), ()))
-        .collect();
-    let secrets = Secrets::read(names.into_keys());
+    let names = catalog.upstreams().0.values().flat_map(|spec| &spec.credentials).flatten();
+    let secrets = Secrets::read(names.map(String::as_str));
     Ok((catalog, secrets))
 }

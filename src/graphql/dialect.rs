@@ -153,10 +153,7 @@ mod tests {
     #[test]
     fn objects_stay_objects() {
         let query = "{ generation(id: 1) { status error { code } metadata { width } } }";
-        assert_eq!(
-            rewritten(query, None),
-            [":code", ":error", ":generation", ":metadata", ":status", ":width"]
-        );
+        assert_eq!(rewritten(query, None), [":code", ":error", ":generation", ":metadata", ":status", ":width"]);
     }
 
     #[test]
@@ -180,7 +177,8 @@ mod tests {
 
     #[test]
     fn a_cycle_of_fragments_ends() {
-        let query = "{ generation(id: 1) { ...F } } fragment F on Generation { error ...G } fragment G on Generation { ...F }";
+        let query =
+            "{ generation(id: 1) { ...F } } fragment F on Generation { error ...G } fragment G on Generation { ...F }";
         assert_eq!(rewritten(query, None), [":generation", "error:errorText"]);
     }
 

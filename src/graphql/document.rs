@@ -12,11 +12,7 @@ use async_graphql::parser::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    dialect,
-    error::ApiError,
-    limits,
-};
+use super::{dialect, error::ApiError, limits};
 use crate::config;
 
 /// Documents and persisted queries kept at once; when there are more, all are forgotten.
@@ -72,10 +68,13 @@ impl Documents {
         }
         limits::check_text(query, &self.limits)?;
         check_nesting(query)?;
-        let mut document = parse_query(query).map_err(|error| ApiError::parse(format!("The query is not GraphQL: {error}")))?;
+        let mut document =
+            parse_query(query).map_err(|error| ApiError::parse(format!("The query is not GraphQL: {error}")))?;
         let Some(operation) = dialect::executed(&document, operation_name) else {
             return Err(ApiError::validation(match operation_name {
-                Some(name) => format!("The document has no operation {name}. Name one of its operations in `operationName`."),
+                Some(name) => {
+                    format!("The document has no operation {name}. Name one of its operations in `operationName`.")
+                }
                 None => "The document has several operations. Name one in `operationName`.".to_owned(),
             }));
         };
@@ -129,7 +128,9 @@ fn check_nesting(query: &str) -> Result<(), ApiError> {
         deepest = deepest.max(depth);
     }
     if deepest > MAX_NESTING {
-        return Err(ApiError::too_complex(format!("The document nests more than {MAX_NESTING} brackets. Ask for less.")));
+        return Err(ApiError::too_complex(format!(
+            "The document nests more than {MAX_NESTING} brackets. Ask for less."
+        )));
     }
     Ok(())
 }

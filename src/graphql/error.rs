@@ -104,11 +104,22 @@ impl ApiError {
         let overloaded = cause.is::<db::Overloaded>();
         if is_away || overloaded {
             tracing::warn!(error = format!("{cause:#}"), "a request could not be served now");
-            let message = "The service cannot answer right now. Nothing was done; try again in a moment.";
-            return Self { retryable: true, retry_after: Some(1), reason: Some("UNAVAILABLE"), ..Self::new(INTERNAL, message) };
+            return Self::unavailable();
         }
         tracing::error!(error = format!("{cause:#}"), "a request failed");
         Self::new(INTERNAL, "Something went wrong on our side. Try again; if it stays, report the request id.")
+    }
+
+    /// No answer in the time that a request may take.
+    pub fn too_slow() -> Self {
+        tracing::warn!("a request took too long");
+        Self::unavailable()
+    }
+
+    /// What was asked for may have been done: an answer can be lost behind it.
+    fn unavailable() -> Self {
+        let message = "The service cannot answer right now. Try again in a moment; with the same Idempotency-Key nothing is done twice.";
+        Self { retryable: true, retry_after: Some(1), reason: Some("UNAVAILABLE"), ..Self::new(INTERNAL, message) }
     }
 
     /// The error in a response, outside of any field.
@@ -212,7 +223,10 @@ impl From<SubmitError> for ApiError {
             }
             SubmitError::NotEnoughCredits { need, allowance } => Self::new(
                 "INSUFFICIENT_CREDITS",
-                format!("This costs {need} credits and {} are left. Top up, or choose a cheaper model.", allowance.available),
+                format!(
+                    "This costs {need} credits and {} are left. Top up, or choose a cheaper model.",
+                    allowance.available
+                ),
             ),
             SubmitError::Overloaded(overloaded) => Self::internal(&overloaded.into()),
             SubmitError::Internal(cause) => Self::internal(&cause),

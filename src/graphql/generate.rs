@@ -8,7 +8,7 @@ use url::Url;
 use super::{
     error::ApiError,
     request::{self, HttpRequest, Operation},
-    types::{Generation, GenerateInput},
+    types::{GenerateInput, Generation},
 };
 use crate::{
     accounts::Caller,
@@ -149,7 +149,8 @@ fn webhook_url(app: &App, text: &str) -> Result<Url, ApiError> {
 }
 
 fn check_inputs(app: &App, input: &ContentInput) -> Result<(), ApiError> {
-    let one = [("image", &input.image), ("lastImage", &input.last_image), ("video", &input.video), ("audio", &input.audio)];
+    let one =
+        [("image", &input.image), ("lastImage", &input.last_image), ("video", &input.video), ("audio", &input.audio)];
     let one = one.into_iter().filter_map(|(name, url)| Some((name, url.as_deref()?)));
     let many = input.images.iter().flatten().map(|url| ("images", url.as_str()));
     for (name, text) in one.chain(many) {
@@ -157,7 +158,11 @@ fn check_inputs(app: &App, input: &ContentInput) -> Result<(), ApiError> {
         let Ok(url) = Url::parse(text) else { continue };
         let is_remote = matches!(url.scheme(), "http" | "https") && app.media.links().path_of(&url).is_none();
         if is_remote && let Err(why) = app.egress.check(&url) {
-            return Err(ApiError::invalid("URL", &format!("input.{name}"), format!("`{name}` cannot be fetched: {why}")));
+            return Err(ApiError::invalid(
+                "URL",
+                &format!("input.{name}"),
+                format!("`{name}` cannot be fetched: {why}"),
+            ));
         }
     }
     Ok(())

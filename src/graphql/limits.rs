@@ -250,7 +250,10 @@ mod tests {
 
     #[test]
     fn words_strings_and_comments_are_one_token_each_or_none() {
-        assert_eq!(count_tokens("query A($x: Int = -1.5e3) { a(b: \"c \\\" d\", e: \"\"\"f \" g\"\"\") # h i j\n }", 100), 23);
+        assert_eq!(
+            count_tokens("query A($x: Int = -1.5e3) { a(b: \"c \\\" d\", e: \"\"\"f \" g\"\"\") # h i j\n }", 100),
+            23
+        );
         assert_eq!(count_tokens("\"never closed", 100), 1);
     }
 }

@@ -9,18 +9,16 @@ use super::{
     query::shown,
     request::{self, reader},
     types::{
-        AudioCreateInput, AvatarCreateInput, GenerateInput, Generation, ImageCreateInput, VideoCreateInput, WebhookSecret,
+        AudioCreateInput, AvatarCreateInput, GenerateInput, Generation, ImageCreateInput, VideoCreateInput,
+        WebhookSecret,
     },
 };
-use crate::{
-    domain::GenerationId,
-    jobs::Cancel,
-    webhooks::Redelivery,
-};
+use crate::{domain::GenerationId, jobs::Cancel, webhooks::Redelivery};
 
 /// What can be done.
 pub struct Mutation;
 
+/// What can be done. With the header `Idempotency-Key`, a repeated request starts nothing twice.
 #[Object]
 impl Mutation {
     /// Starts a generation of any type. Answers at once; watch it by polling, by `generationUpdated` or by webhook.

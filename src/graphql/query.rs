@@ -1,15 +1,14 @@
 //! The queries. Each counts one read.
 
-use async_graphql::{
-    Context, ID, Object, Result,
-    connection::CursorType as _,
-};
+use async_graphql::{Context, ID, Object, Result, connection::CursorType as _};
 
 use super::{
     error::ApiError,
     generate,
     request::reader,
-    types::{Account, Generation, GenerationConnection, GenerateInput, GenerationStatus, GenerationType, Provider, Quote},
+    types::{
+        Account, GenerateInput, Generation, GenerationConnection, GenerationStatus, GenerationType, Provider, Quote,
+    },
 };
 use crate::{domain::GenerationId, jobs::Filter};
 
@@ -20,6 +19,7 @@ const PAGE: i32 = 20;
 /// What can be asked.
 pub struct Query;
 
+/// What can be asked. Every field at the root counts one read.
 #[Object]
 impl Query {
     /// One generation of this account. Null, with the error NOT_FOUND, when there is none with this id.
@@ -29,7 +29,8 @@ impl Query {
             Ok(id) => app.jobs.find(caller, id).await.map_err(ApiError::from)?,
             Err(_) => None,
         };
-        let missing = || ApiError::not_found(format!("There is no generation {}. Check the id and the key.", shown(&id)));
+        let missing =
+            || ApiError::not_found(format!("There is no generation {}. Check the id and the key.", shown(&id)));
         Ok(Some(Generation(found.ok_or_else(missing)?)))
     }
 
@@ -40,14 +41,16 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "How many, at most 100; 20 when absent.")] first: Option<i32>,
         #[graphql(desc = "A cursor: those older than it.")] after: Option<String>,
-        r#type: Option<GenerationType>,
-        status: Option<GenerationStatus>,
-        provider: Option<String>,
+        #[graphql(desc = "Only those of this type.")] r#type: Option<GenerationType>,
+        #[graphql(desc = "Only those in this state.")] status: Option<GenerationStatus>,
+        #[graphql(desc = "Only those served by this provider.")] provider: Option<String>,
     ) -> Result<GenerationConnection> {
         let (app, caller) = reader(ctx)?;
         let first = first.unwrap_or(PAGE);
         if !(0..=MAX_PAGE).contains(&first) {
-            return Err(ApiError::invalid("INPUT", "first", format!("`first` must be between 0 and {MAX_PAGE}.")).into());
+            return Err(
+                ApiError::invalid("INPUT", "first", format!("`first` must be between 0 and {MAX_PAGE}.")).into()
+            );
         }
         let after = after
             .map(|cursor| {
@@ -69,9 +72,8 @@ impl Query {
         #[graphql(desc = "Only those that would (true) or would not (false) be served now.")] available: Option<bool>,
     ) -> Result<Vec<Provider>> {
         let (app, caller) = reader(ctx)?;
-        let views = app.with_conditions(caller.mode, |catalog, conditions| {
-            catalog.describe(r#type.map(Into::into), conditions)
-        });
+        let views = app
+            .with_conditions(caller.mode, |catalog, conditions| catalog.describe(r#type.map(Into::into), conditions));
         let wanted = |provider: &Provider| available.is_none_or(|available| provider.0.available == available);
         Ok(views.into_iter().map(Provider).filter(wanted).collect())
     }

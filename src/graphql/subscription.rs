@@ -6,13 +6,13 @@ use async_graphql::{Context, ID, Result, Subscription as GraphQlSubscription};
 use futures_util::{Stream, stream};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::{
-    error::ApiError,
-    query::shown,
-    request::reader,
-    types::Generation,
+use super::{error::ApiError, query::shown, request::reader, types::Generation};
+use crate::{
+    accounts::Caller,
+    app::App,
+    domain::{GenerationId, Status},
+    jobs,
 };
-use crate::{accounts::Caller, app::App, domain::{GenerationId, Status}, jobs};
 
 /// A look without a hint, which also notices that the key was revoked.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -20,12 +20,18 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// What can be watched.
 pub struct Subscription;
 
+/// What can be watched: over the websocket `/graphql/ws` or as an event stream.
 #[GraphQlSubscription]
 impl Subscription {
     /// A generation as it changes. Begins with its state and ends with its end.
-    async fn generation_updated(&self, ctx: &Context<'_>, id: ID) -> Result<impl Stream<Item = Result<Generation>> + use<>> {
+    async fn generation_updated(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+    ) -> Result<impl Stream<Item = Result<Generation>> + use<>> {
         let (app, caller) = reader(ctx)?;
-        let missing = || ApiError::not_found(format!("There is no generation {}. Check the id and the key.", shown(&id)));
+        let missing =
+            || ApiError::not_found(format!("There is no generation {}. Check the id and the key.", shown(&id)));
         let id: GenerationId = id.parse().map_err(|_| missing())?;
         // Interest is registered before the first look, so that no change falls in between.
         let changes = app.bus.changes();

@@ -29,7 +29,9 @@ pub(super) async fn ready(State(edge): State<Edge>) -> Response {
     };
     match trouble {
         None => Json(json!({"ready": true})).into_response(),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"ready": false, "reason": reason}))).into_response(),
+        Some(reason) => {
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"ready": false, "reason": reason}))).into_response()
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The HTTP edge: routes, authentication, GraphQL over HTTP, websockets and event streams, files.
 
+mod answer;
 mod auth;
 mod graphql;
 mod health;
@@ -10,13 +11,13 @@ mod sse;
 mod uploads;
 mod ws;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::http::GraphiQLSource;
 use axum::{
     Router,
     extract::{FromRequestParts as _, Request, State, ws::WebSocketUpgrade},
-    http::{HeaderName, header::ACCEPT},
+    http::{HeaderName, StatusCode, header::ACCEPT},
     response::{Html, IntoResponse as _, Response},
     routing::{any, get, post},
 };
@@ -24,14 +25,16 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    cors::{Any, CorsLayer},
+    cors::{AllowHeaders, Any, CorsLayer},
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    trace::TraceLayer,
 };
 
 use crate::{
     app::App,
-    graphql::{Api, api, document::Documents, sdl},
+    graphql::{Api, api, document::Documents, error::ApiError, sdl},
 };
+use answer::MediaType;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -58,14 +61,20 @@ const EXPOSED: [HeaderName; 9] = [
     REQUEST_ID,
 ];
 
+/// How long a browser may remember what it may send.
+const PREFLIGHT_AGE: Duration = Duration::from_hours(2);
+
 /// All routes. Once `draining` is cancelled, readiness is denied and streams end.
 pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: CancellationToken) -> Router {
     let documents = Arc::new(Documents::new(app.config.graphql.clone()));
     let media = media::router(app.media.clone());
     let edge = Edge { api: api(app.clone()), app, documents, metrics, draining };
-    let cors = CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any).expose_headers(EXPOSED);
+    let cors = CorsLayer::new().allow_origin(Any).allow_methods(Any);
+    // A wildcard would not cover `Authorization`.
+    let cors = cors.allow_headers(AllowHeaders::mirror_request()).expose_headers(EXPOSED).max_age(PREFLIGHT_AGE);
+    let trace = TraceLayer::new_for_http().make_span_with(span).on_request(()).on_response(()).on_failure(());
     Router::new()
-        .route("/graphql", get(get_graphql).post(graphql::post))
+        .route("/graphql", get(get_graphql).post(graphql::post).fallback(graphql::other_method))
         .route("/graphql/ws", any(ws::upgrade))
         .route("/schema.graphql", get(schema))
         .route("/uploads", post(uploads::post))
@@ -74,10 +83,23 @@ pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: Cancel
         .route("/metrics", get(health::metrics))
         .with_state(edge)
         .merge(media)
-        .layer(CatchPanicLayer::new())
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(trace)
         .layer(cors)
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+}
+
+/// What log lines about a request have in common. The query string may hold a document, so it is left out.
+fn span(request: &Request) -> tracing::Span {
+    let id = answer::request_id(request.headers()).unwrap_or_default();
+    tracing::info_span!("request", request.id = id, http.method = %request.method(), http.path = request.uri().path())
+}
+
+/// The panic itself is logged by the hook of the process.
+fn panicked(_panic: Box<dyn std::any::Any + Send>) -> Response {
+    let error = ApiError::internal(&anyhow::anyhow!("a handler panicked"));
+    answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, MediaType::Json, error)
 }
 
 /// `GET /graphql`: an upgrade, a browser's page, or a query.
@@ -87,9 +109,14 @@ async fn get_graphql(State(edge): State<Edge>, request: Request) -> Response {
     if is_upgrade && let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &edge).await {
         return ws::upgrade(State(edge), parts.headers, upgrade).await;
     }
-    let wants_page = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
+    let wants_page = parts
+        .headers
+        .get(ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
     if wants_page && !parts.uri.query().is_some_and(|query| query.contains("query=")) {
-        return Html(GraphiQLSource::build().endpoint("/graphql").subscription_endpoint("/graphql/ws").finish()).into_response();
+        return Html(GraphiQLSource::build().endpoint("/graphql").subscription_endpoint("/graphql/ws").finish())
+            .into_response();
     }
     let query = axum::extract::Query::try_from_uri(&parts.uri);
     graphql::get(State(edge), parts.headers, query).await

@@ -56,7 +56,8 @@ pub fn posted(headers: &HeaderMap, body: &[u8], max_batch: usize) -> Result<Post
         Ok(Value::Object(members)) => read(members).map(Posted::Single),
         Ok(Value::Array(items)) if items.is_empty() => Err(bad("", "A batch needs at least one operation.")),
         Ok(Value::Array(items)) if items.len() > max_batch => {
-            let message = format!("A batch may have {max_batch} operations; this one has {}. Send several.", items.len());
+            let message =
+                format!("A batch may have {max_batch} operations; this one has {}. Send several.", items.len());
             Err(NotGraphQl(StatusCode::BAD_REQUEST, ApiError::too_complex(message)))
         }
         Ok(Value::Array(items)) => {

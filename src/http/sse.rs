@@ -1,27 +1,61 @@
 //! Subscriptions over server-sent events, by the distinct-connections mode of graphql-sse: `next` events with results,
-//! then one `complete`.
+//! then one `complete`. Errors of the document are a result too.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use async_graphql::Request as GraphQlRequest;
-use axum::response::{
-    IntoResponse as _, Response, Sse,
-    sse::{Event, KeepAlive},
+use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse};
+use axum::{
+    http::StatusCode,
+    response::{
+        IntoResponse as _, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
 };
 use futures_util::{StreamExt as _, stream};
 
-use super::{Edge, graphql::with_codes};
+use super::{
+    answer::{self, MediaType, completed, failed},
+    graphql::Exchange,
+};
+use crate::graphql::{error::ApiError, request::HttpRequest};
 
 /// A sign of life on a quiet stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
 
-/// The results of a request as a stream of events.
-pub(super) fn respond(edge: &Edge, request: Option<GraphQlRequest>) -> Response {
-    let (api, stop) = (edge.api.clone(), edge.draining.clone());
-    let results = stream::iter(request)
-        .flat_map(move |request| api.execute_stream(request))
-        .map(|result| Event::default().event("next").json_data(with_codes(result)).unwrap_or_default());
+/// The results of a request as a stream of events. The first is awaited, since status and headers follow from it.
+pub(super) async fn respond(
+    exchange: &Exchange<'_>,
+    http: &Arc<HttpRequest>,
+    request: Result<GraphQlRequest, ApiError>,
+) -> Response {
+    let (first, rest) = match request {
+        Err(error) => (failed(error), None),
+        Ok(request) => {
+            let mut results = exchange.edge.api.execute_stream(request).boxed();
+            match tokio::time::timeout_at(exchange.deadline(), results.next()).await {
+                Ok(Some(first)) => (first, Some(results)),
+                Ok(None) => (GraphQlResponse::default(), None),
+                Err(_) => (failed(ApiError::too_slow()), None),
+            }
+        }
+    };
+    let first = exchange.completed(first);
+    if answer::status(&first, MediaType::Events) != StatusCode::OK {
+        return exchange.send(Some(http), first.into()).await;
+    }
+    let id = answer::request_id(exchange.headers).map(str::to_owned);
+    let rest = stream::iter(rest).flatten().map(move |result| completed(result, id.as_deref()));
     let complete = stream::once(async { Event::default().event("complete").data("") });
-    let events = results.chain(complete).map(Ok::<_, Infallible>).take_until(async move { stop.cancelled().await });
-    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+    let events =
+        stream::iter([first]).chain(rest).map(|result| event(&result)).chain(complete).map(Ok::<_, Infallible>);
+    let stop = exchange.edge.draining.clone();
+    let events = events.take_until(async move { stop.cancelled().await });
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    answer::add_headers(exchange.edge, response.headers_mut(), &exchange.caller, Some(http)).await;
+    response
+}
+
+fn event(result: &GraphQlResponse) -> Event {
+    result.errors.iter().for_each(answer::count);
+    Event::default().event("next").json_data(result).unwrap_or_default()
 }

@@ -8,23 +8,24 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{Edge, auth, media};
+use super::{Edge, answer, auth, media};
 use crate::graphql::error::ApiError;
 
 pub(super) async fn post(State(edge): State<Edge>, request: Request) -> Response {
     let caller = match auth::caller(&edge.app, request.headers()).await {
         Ok(caller) => caller,
-        Err(error) => return refused(StatusCode::UNAUTHORIZED, error),
+        Err(error) => return refused(answer::status_of(&error), error),
     };
     if let Err(wait) = edge.app.take_read(&caller) {
         return refused(StatusCode::TOO_MANY_REQUESTS, ApiError::too_many_reads(wait));
     }
     match media::receive(&edge.app.media, request).await {
         Ok(asset) => match edge.app.media_url(&asset.path) {
-            Some(url) => {
-                Json(json!({"url": url, "contentType": asset.content_type, "sizeBytes": asset.size_bytes})).into_response()
+            Some(url) => Json(json!({"url": url, "contentType": asset.content_type, "sizeBytes": asset.size_bytes}))
+                .into_response(),
+            None => {
+                refused(StatusCode::INTERNAL_SERVER_ERROR, ApiError::internal(&anyhow::anyhow!("no public address")))
             }
-            None => refused(StatusCode::INTERNAL_SERVER_ERROR, ApiError::internal(&anyhow::anyhow!("no public address"))),
         },
         Err(error) => {
             let status = error.status();

@@ -19,16 +19,24 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Edge, auth,
-    graphql::{graphql_request, with_codes},
+    Edge,
+    answer::{self, completed},
+    auth,
+    graphql::{graphql_request, prepare},
     operation::{self, Parameters},
 };
-use crate::graphql::{error::ApiError, request::HttpRequest};
+use crate::{
+    accounts::Caller,
+    graphql::{
+        error::{self, ApiError},
+        request::HttpRequest,
+    },
+};
 
 const PROTOCOL: &str = "graphql-transport-ws";
 /// How long a client may take to say who it is.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
-/// How often a quiet connection is asked for a sign of life.
+/// How often a connection is asked for a sign of life, and its key looked at.
 const PING_EVERY: Duration = Duration::from_secs(25);
 /// Subscriptions of one connection.
 const MAX_SUBSCRIPTIONS: usize = 100;
@@ -45,6 +53,7 @@ mod code {
     pub const SUBSCRIBER_EXISTS: u16 = 4409;
     pub const TOO_MANY_INITS: u16 = 4429;
     pub const GOING_AWAY: u16 = 1001;
+    pub const TRY_AGAIN_LATER: u16 = 1013;
 }
 
 #[derive(Deserialize)]
@@ -74,20 +83,21 @@ struct Close(u16, String);
 /// `GET /graphql/ws`.
 pub(super) async fn upgrade(State(edge): State<Edge>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     let tracker = edge.app.tracker.clone();
-    let authorization = headers.get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (authorization, request_id) = (text("authorization"), answer::request_id(&headers).map(str::to_owned));
     upgrade
         .protocols([PROTOCOL])
         .max_message_size(MAX_MESSAGE)
         .on_upgrade(move |socket| {
             let spoken = socket.protocol().is_some_and(|protocol| protocol == PROTOCOL);
-            async move { tracker.track_future(serve(edge, socket, authorization, spoken)).await }
+            let connection = Connection::new(edge, authorization, request_id);
+            async move { tracker.track_future(serve(connection, socket, spoken)).await }
         })
         .into_response()
 }
 
-async fn serve(edge: Edge, mut socket: WebSocket, authorization: Option<String>, spoken: bool) {
+async fn serve(mut connection: Connection, mut socket: WebSocket, spoken: bool) {
     let close = if spoken {
-        let mut connection = Connection::new(edge, authorization);
         connection.run(&mut socket).await
     } else {
         Some(Close(code::BAD_PROTOCOL, "Subprotocol not acceptable".to_owned()))
@@ -101,7 +111,8 @@ async fn serve(edge: Edge, mut socket: WebSocket, authorization: Option<String>,
 struct Connection {
     edge: Edge,
     authorization: Option<String>,
-    http: Option<Arc<HttpRequest>>,
+    request_id: Option<String>,
+    is_open: bool,
     running: HashMap<String, DropGuard>,
     outbox: mpsc::Sender<Outgoing>,
     outgoing: mpsc::Receiver<Outgoing>,
@@ -115,9 +126,9 @@ enum Outgoing {
 }
 
 impl Connection {
-    fn new(edge: Edge, authorization: Option<String>) -> Self {
+    fn new(edge: Edge, authorization: Option<String>, request_id: Option<String>) -> Self {
         let (outbox, outgoing) = mpsc::channel(16);
-        Self { edge, authorization, http: None, running: HashMap::new(), outbox, outgoing }
+        Self { edge, authorization, request_id, is_open: false, running: HashMap::new(), outbox, outgoing }
     }
 
     /// Serves until the connection is to be closed; `None` when the client closed it.
@@ -130,10 +141,13 @@ impl Connection {
         loop {
             tokio::select! {
                 () = draining.cancelled() => return Some(Close(code::GOING_AWAY, "The server restarts".to_owned())),
-                () = &mut init_limit, if self.http.is_none() => {
+                () = &mut init_limit, if !self.is_open => {
                     return Some(Close(code::INIT_TIMEOUT, "Connection initialisation timeout".to_owned()));
                 }
-                _ = pings.tick() => send(socket, &json!({"type": "ping"})).await?,
+                _ = pings.tick() => match self.ping(socket).await {
+                    Ok(sent) => sent?,
+                    Err(close) => return Some(close),
+                },
                 Some(message) = self.outgoing.recv() => match self.pass_on(socket, message).await {
                     Ok(sent) => sent?,
                     Err(close) => return Some(close),
@@ -154,7 +168,8 @@ impl Connection {
             Message::Ping(_) | Message::Pong(_) => return Ok(Some(())),
             Message::Binary(_) => return Err(Close(code::BAD_REQUEST, "Messages are JSON text".to_owned())),
         };
-        let message = serde_json::from_str(&text).map_err(|_| Close(code::BAD_REQUEST, "Invalid message received".to_owned()))?;
+        let message =
+            serde_json::from_str(&text).map_err(|_| Close(code::BAD_REQUEST, "Invalid message received".to_owned()))?;
         match message {
             ClientMessage::ConnectionInit { payload } => {
                 self.init(payload.unwrap_or_default()).await?;
@@ -162,7 +177,7 @@ impl Connection {
             }
             ClientMessage::Ping { payload } => Ok(send(socket, &pong(payload)).await),
             ClientMessage::Pong {} => Ok(Some(())),
-            ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).map(Some),
+            ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).await.map(Some),
             ClientMessage::Complete { id } => {
                 self.running.remove(&id);
                 Ok(Some(()))
@@ -171,29 +186,49 @@ impl Connection {
     }
 
     async fn init(&mut self, payload: Map<String, Value>) -> Result<(), Close> {
-        if self.http.is_some() {
+        if self.is_open {
             return Err(Close(code::TOO_MANY_INITS, "Too many initialisation requests".to_owned()));
         }
-        let named = payload.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let header = named.and_then(|(_, value)| value.as_str()).or(self.authorization.as_deref());
-        let forbidden = |_| Close(code::FORBIDDEN, "Forbidden".to_owned());
-        let caller = auth::by_header(&self.edge.app, header).await.map_err(forbidden)?;
-        self.http = Some(Arc::new(HttpRequest::new(caller, None, false)));
+        let named = payload.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        if let Some((_, Value::String(header))) = named {
+            self.authorization = Some(header);
+        }
+        self.caller().await?;
+        self.is_open = true;
         Ok(())
     }
 
-    fn subscribe(&mut self, id: String, payload: Map<String, Value>) -> Result<(), Close> {
-        let Some(http) = self.http.clone() else { return Err(Close(code::UNAUTHORIZED, "Unauthorized".to_owned())) };
+    /// Who is calling, looked at anew: a key may be revoked, or its plan changed, while the connection is open.
+    async fn caller(&self) -> Result<Caller, Close> {
+        auth::by_header(&self.edge.app, self.authorization.as_deref()).await.map_err(|error| match error.code {
+            error::UNAUTHENTICATED => Close(code::FORBIDDEN, "Forbidden".to_owned()),
+            _ => Close(code::TRY_AGAIN_LATER, "The service cannot answer right now".to_owned()),
+        })
+    }
+
+    async fn ping(&self, socket: &mut WebSocket) -> Result<Option<()>, Close> {
+        if self.is_open {
+            self.caller().await?;
+        }
+        Ok(send(socket, &json!({"type": "ping"})).await)
+    }
+
+    async fn subscribe(&mut self, id: String, payload: Map<String, Value>) -> Result<(), Close> {
+        if !self.is_open {
+            return Err(Close(code::UNAUTHORIZED, "Unauthorized".to_owned()));
+        }
         if self.running.contains_key(&id) {
             return Err(Close(code::SUBSCRIBER_EXISTS, format!("Subscriber for {id} already exists")));
         }
         if self.running.len() >= MAX_SUBSCRIPTIONS {
             return Err(Close(code::BAD_REQUEST, format!("More than {MAX_SUBSCRIPTIONS} subscriptions")));
         }
+        let parameters = operation::read(payload).map_err(|refused| Close(code::BAD_REQUEST, refused.1.message))?;
+        let http = Arc::new(HttpRequest::new(self.caller().await?, None, false));
         let stop = CancellationToken::new();
         self.running.insert(id.clone(), stop.clone().drop_guard());
-        let parameters = operation::read(payload).map_err(|refused| Close(code::BAD_REQUEST, refused.1.message))?;
-        let stream = Stream { edge: self.edge.clone(), http, id, outbox: self.outbox.clone() };
+        let (edge, request_id, outbox) = (self.edge.clone(), self.request_id.clone(), self.outbox.clone());
+        let stream = Stream { edge, http, request_id, id, outbox };
         let work = async move {
             // Ends early when the client completes it or the connection is closed.
             let _ = stop.run_until_cancelled(stream.run(parameters)).await;
@@ -204,7 +239,9 @@ impl Connection {
 
     async fn pass_on(&mut self, socket: &mut WebSocket, outgoing: Outgoing) -> Result<Option<()>, Close> {
         let message = match outgoing {
-            Outgoing::Next(id, _) | Outgoing::Errors(id, _) | Outgoing::Complete(id) if !self.running.contains_key(&id) => {
+            Outgoing::Next(id, _) | Outgoing::Errors(id, _) | Outgoing::Complete(id)
+                if !self.running.contains_key(&id) =>
+            {
                 return Ok(Some(()));
             }
             Outgoing::Next(_, result) if was_revoked(&result) => {
@@ -226,13 +263,13 @@ impl Connection {
 
 /// Whether a running subscription ended because its key was revoked.
 fn was_revoked(result: &GraphQlResponse) -> bool {
-    let revoked = async_graphql::Value::from(crate::graphql::error::UNAUTHENTICATED);
-    result.errors.iter().any(|error| error.extensions.as_ref().and_then(|all| all.get("code")) == Some(&revoked))
+    result.errors.iter().any(|error| answer::code(error) == Some(error::UNAUTHENTICATED))
 }
 
 struct Stream {
     edge: Edge,
     http: Arc<HttpRequest>,
+    request_id: Option<String>,
     id: String,
     outbox: mpsc::Sender<Outgoing>,
 }
@@ -240,16 +277,16 @@ struct Stream {
 impl Stream {
     /// A receiver that is gone ends the stream.
     async fn run(self, parameters: Parameters) -> Option<()> {
-        let (query, name) = (parameters.query.clone().unwrap_or_default(), parameters.operation_name.clone());
-        let prepared = match self.edge.documents.prepare(&query, name.as_deref()) {
-            Ok(prepared) => prepared,
+        let (parameters, prepared) = match prepare(&self.edge, parameters) {
+            Ok(ready) => ready,
             Err(error) => return self.fail(error).await,
         };
         let request = graphql_request(&self.http, 0, parameters, &prepared);
         let mut results = self.edge.api.execute_stream(request);
         let mut first = true;
         while let Some(result) = results.next().await {
-            let result = with_codes(result);
+            let result = completed(result, self.request_id.as_deref());
+            result.errors.iter().for_each(answer::count);
             // Errors before anything ran are answered by an `error` message, which ends the subscription.
             if std::mem::take(&mut first) && result.data == async_graphql::Value::Null && !result.errors.is_empty() {
                 let errors = serde_json::to_value(&result.errors).unwrap_or_default();
@@ -261,7 +298,9 @@ impl Stream {
     }
 
     async fn fail(self, error: ApiError) -> Option<()> {
-        let errors = serde_json::to_value([error.at(Vec::new(), Vec::new())]).unwrap_or_default();
+        let error = answer::plain(error);
+        answer::count(&error);
+        let errors = serde_json::to_value([error]).unwrap_or_default();
         self.outbox.send(Outgoing::Errors(self.id, errors)).await.ok()
     }
 }

@@ -2,14 +2,32 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the code of tests, also outside of test functions")]
 
 mod ark;
+mod bfl;
+mod comfyui;
+mod creatify;
+mod dashscope;
+mod did;
 mod doubles;
+mod elevenlabs;
+mod fal;
 mod google_tts;
+mod hedra;
+mod heygen;
 mod imagen;
 mod kling;
+mod luma;
 mod minimax;
 mod openai;
 mod pixverse;
+mod replicate;
+mod runway;
+mod sdwebui;
+mod stability;
 mod support_u1;
 mod support_u2;
+mod support_u3;
+mod support_u4;
+mod support_u5;
+mod sync;
 mod veo;
 mod vidu;

@@ -1,0 +1,293 @@
+//! Answers of `/graphql`: how they are sent, with which status, and the headers that every one has.
+
+use async_graphql::{Response as GraphQlResponse, ServerError, Value};
+use axum::{
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+    response::{IntoResponse as _, Response},
+};
+
+use super::{Edge, REQUEST_ID};
+use crate::{
+    accounts::Caller,
+    graphql::{
+        error::{self, ApiError},
+        request::HttpRequest,
+    },
+    limits::Allowance,
+};
+
+const JSON: &str = "application/json; charset=utf-8";
+const GRAPHQL_JSON: &str = "application/graphql-response+json; charset=utf-8";
+
+/// How an answer is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MediaType {
+    /// `application/json`: 200 whatever the errors of the document.
+    Json,
+    /// `application/graphql-response+json`: 400 when nothing ran.
+    GraphQlJson,
+    /// `text/event-stream`.
+    Events,
+}
+
+impl MediaType {
+    /// The heaviest type of `Accept` that we can send, of equals the first; `None` when there is none.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        if !headers.contains_key(ACCEPT) {
+            return Some(Self::Json);
+        }
+        let mut best: Option<(f32, Self)> = None;
+        let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        for part in accepted.flat_map(|value| value.split(',')) {
+            let mut parameters = part.split(';').map(str::trim);
+            let kind = match parameters.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+                "application/graphql-response+json" => Self::GraphQlJson,
+                "application/json" | "application/*" | "*/*" => Self::Json,
+                "text/event-stream" => Self::Events,
+                _ => continue,
+            };
+            let weight = parameters.find_map(|one| one.strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
+            if weight > 0.0 && best.is_none_or(|(heaviest, _)| weight > heaviest) {
+                best = Some((weight, kind));
+            }
+        }
+        best.map(|(_, kind)| kind)
+    }
+
+    /// An answer that is no stream is JSON also where a stream was asked for.
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(if self == Self::GraphQlJson { GRAPHQL_JSON } else { JSON })
+    }
+}
+
+/// The id of a request, which `INTERNAL` errors name.
+pub(super) fn request_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get(REQUEST_ID).and_then(|id| id.to_str().ok())
+}
+
+/// An error outside of any field.
+pub(super) fn plain(error: ApiError) -> ServerError {
+    error.at(Vec::new(), Vec::new())
+}
+
+/// A response that is nothing but an error.
+pub(super) fn failed(error: ApiError) -> GraphQlResponse {
+    GraphQlResponse::from_errors(vec![plain(error)])
+}
+
+/// Gives a code to errors that have none, which are those of the schema itself about a document that does not fit it,
+/// and names the request in those of ours.
+pub(super) fn completed(mut response: GraphQlResponse, request_id: Option<&str>) -> GraphQlResponse {
+    for error in &mut response.errors {
+        match code(error) {
+            None => {
+                let (message, locations, path) = (error.message.clone(), error.locations.clone(), error.path.clone());
+                *error = ApiError::validation(message).at(locations, path);
+            }
+            Some(error::INTERNAL) => {
+                if let Some(id) = request_id {
+                    error.message = format!("{} (request id {id})", error.message);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    response
+}
+
+/// The code of an error.
+pub(super) fn code(error: &ServerError) -> Option<&str> {
+    match extension(error, "code") {
+        Some(Value::String(code)) => Some(code),
+        _ => None,
+    }
+}
+
+fn extension<'a>(error: &'a ServerError, name: &str) -> Option<&'a Value> {
+    error.extensions.as_ref()?.get(name)
+}
+
+/// What is sent back.
+pub(super) enum Answer {
+    Single(Box<GraphQlResponse>),
+    Batch(Vec<GraphQlResponse>),
+}
+
+impl From<GraphQlResponse> for Answer {
+    fn from(response: GraphQlResponse) -> Self {
+        Self::Single(Box::new(response))
+    }
+}
+
+impl Answer {
+    fn responses(&self) -> &[GraphQlResponse] {
+        match self {
+            Self::Single(response) => std::slice::from_ref(response),
+            Self::Batch(responses) => responses,
+        }
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let body = match self {
+            Self::Single(response) => serde_json::to_vec(response),
+            Self::Batch(responses) => serde_json::to_vec(responses),
+        };
+        body.unwrap_or_default()
+    }
+
+    fn status(&self, media_type: MediaType) -> StatusCode {
+        match self {
+            Self::Single(response) => status(response, media_type),
+            Self::Batch(_) => StatusCode::OK,
+        }
+    }
+
+    fn retry_after(&self) -> Option<u64> {
+        let errors = self.responses().iter().flat_map(|response| &response.errors);
+        errors
+            .filter_map(|error| match extension(error, "retryAfter")? {
+                Value::Number(seconds) => seconds.as_u64(),
+                _ => None,
+            })
+            .max()
+    }
+}
+
+/// The status of a response: of the transport where its errors are about that, else as the media type has it.
+pub(super) fn status(response: &GraphQlResponse, media_type: MediaType) -> StatusCode {
+    if response.errors.is_empty() || brought_something(&response.data) {
+        return StatusCode::OK;
+    }
+    let with = |wanted: &str| response.errors.iter().any(|error| code(error) == Some(wanted));
+    let is_away = |error: &ServerError| {
+        code(error) == Some(error::INTERNAL) && extension(error, "retryable") == Some(&Value::Boolean(true))
+    };
+    let never_ran = response.data == Value::Null && response.errors.iter().all(|error| error.path.is_empty());
+    if with(error::RATE_LIMIT) {
+        StatusCode::TOO_MANY_REQUESTS
+    } else if with(error::UNAUTHENTICATED) {
+        StatusCode::UNAUTHORIZED
+    } else if response.errors.iter().any(is_away) {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else if media_type == MediaType::GraphQlJson && never_ran {
+        StatusCode::BAD_REQUEST
+    } else {
+        StatusCode::OK
+    }
+}
+
+/// Whether any field at the root has a value: a nullable one that failed is null.
+fn brought_something(data: &Value) -> bool {
+    match data {
+        Value::Object(members) => members.is_empty() || members.values().any(|value| *value != Value::Null),
+        data => *data != Value::Null,
+    }
+}
+
+/// The answer to a caller, with all headers.
+pub(super) async fn send(
+    edge: &Edge,
+    media_type: MediaType,
+    caller: &Caller,
+    http: Option<&HttpRequest>,
+    answer: Answer,
+) -> Response {
+    for error in answer.responses().iter().flat_map(|response| &response.errors) {
+        count(error);
+    }
+    let mut response = (answer.status(media_type), answer.body()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, media_type.content_type());
+    if let Some(seconds) = answer.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    add_headers(edge, headers, caller, http).await;
+    response
+}
+
+/// Counts an error by its code.
+pub(super) fn count(error: &ServerError) {
+    metrics::counter!("doitong_graphql_errors_total", "code" => code(error).unwrap_or_default().to_owned())
+        .increment(1);
+}
+
+/// The headers that tell a caller what is left; the limits' are left out when the database is away.
+pub(super) async fn add_headers(edge: &Edge, headers: &mut HeaderMap, caller: &Caller, http: Option<&HttpRequest>) {
+    if http.is_some_and(HttpRequest::is_replay) {
+        headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+    let allowance = match http.and_then(HttpRequest::allowance) {
+        Some(known) => Ok(known),
+        None => edge.app.accounts.allowance(caller).await,
+    };
+    if let Ok(allowance) = allowance {
+        add_allowance(headers, &allowance);
+    }
+}
+
+fn add_allowance(headers: &mut HeaderMap, allowance: &Allowance) {
+    headers.insert("x-ratelimit-limit", allowance.per_minute.into());
+    headers.insert("x-ratelimit-remaining", allowance.minute_remaining().into());
+    headers.insert("x-ratelimit-reset", allowance.minute_reset().into());
+    if let Some(daily) = allowance.daily {
+        headers.insert("x-ratelimit-daily-limit", daily.into());
+        headers.insert("x-ratelimit-daily-remaining", allowance.daily_remaining().unwrap_or_default().into());
+    }
+    headers.insert("x-credits-remaining", allowance.available.get().into());
+}
+
+/// A refusal before the caller is known: no good key, or something that is no GraphQL request.
+pub(super) fn refusal(status: StatusCode, media_type: MediaType, error: ApiError) -> Response {
+    let answer = Answer::from(failed(error));
+    answer.responses().iter().flat_map(|response| &response.errors).for_each(count);
+    let mut response = (status, answer.body()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, media_type.content_type());
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(seconds) = answer.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// The status of an error that ends a request before the document is read.
+pub(super) fn status_of(error: &ApiError) -> StatusCode {
+    match error.code {
+        error::UNAUTHENTICATED => StatusCode::UNAUTHORIZED,
+        error::RATE_LIMIT => StatusCode::TOO_MANY_REQUESTS,
+        error::INTERNAL if error.retryable => StatusCode::SERVICE_UNAVAILABLE,
+        error::INTERNAL => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(accept: &str) -> Option<MediaType> {
+        MediaType::of(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_str(accept).unwrap())]))
+    }
+
+    #[test]
+    fn the_heaviest_type_is_sent_and_of_equals_the_first() {
+        assert_eq!(MediaType::of(&HeaderMap::new()), Some(MediaType::Json));
+        for (accept, kind) in [
+            ("*/*", Some(MediaType::Json)),
+            ("application/graphql-response+json, application/json;q=0.9", Some(MediaType::GraphQlJson)),
+            ("application/graphql-response+json;q=0.5, application/json", Some(MediaType::Json)),
+            ("application/json, text/event-stream", Some(MediaType::Json)),
+            ("text/event-stream", Some(MediaType::Events)),
+            ("text/html, application/xml;q=0.9, */*;q=0.8", Some(MediaType::Json)),
+            ("text/html", None),
+            ("application/json;q=0", None),
+        ] {
+            assert_eq!(accepted(accept), kind, "{accept}");
+        }
+    }
+}
