@@ -16,7 +16,7 @@ schema:
 
 # A server to make a scratch database on: that of DATABASE_URL, else the private one while `just run` runs.
 server := env("DATABASE_URL", "postgresql:///doitong?user=doitong&host=" + justfile_directory() + "/.doitong/postgres")
-scratch := server + if server =~ '\?' { "&" } else { "?" } + "dbname=doitong_prepare"
+scratch := server + (if server =~ '\?' { "&" } else { "?" }) + "dbname=doitong_prepare"
 
 # Write .sqlx after a change of a query or a migration: sqlx's macros do so when they compile against a database.
 prepare:
