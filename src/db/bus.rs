@@ -27,7 +27,7 @@ const IDS_A_MESSAGE: usize = 200;
 
 /// The bus of this process.
 pub struct Bus {
-    /// Some job or delivery may be due.
+    /// Some job or delivery may be due. Wakes those who registered before; the others are about to look.
     pub due: Notify,
     changed: broadcast::Sender<GenerationId>,
     keys: broadcast::Sender<()>,
@@ -119,7 +119,8 @@ impl Bus {
     }
 
     async fn send(&self, pool: &PgPool) -> sqlx::Result<()> {
-        let Outbox { changed, due, health } = std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
+        let Outbox { changed, due, health } =
+            std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
         let mut messages: Vec<(&str, String)> = Vec::new();
         let ids: Vec<String> = changed.iter().map(|id| id.uuid().simple().to_string()).collect();
         messages.extend(ids.chunks(IDS_A_MESSAGE).map(|ids| (CHANGED, ids.join(","))));

@@ -75,7 +75,8 @@ pub(super) async fn measured(pool: &PgPool) -> sqlx::Result<HashMap<RouteId, Mea
 }
 
 pub(super) async fn circuits(pool: &PgPool) -> sqlx::Result<HashMap<(RouteId, Class), Circuit>> {
-    let rows = sqlx::query!(r#"select route, class as "class: Class", open_until from circuit"#).fetch_all(pool).await?;
+    let rows =
+        sqlx::query!(r#"select route, class as "class: Class", open_until from circuit"#).fetch_all(pool).await?;
     Ok(rows.into_iter().map(|row| ((RouteId(row.route), row.class), Circuit { open_until: row.open_until })).collect())
 }
 
@@ -140,7 +141,10 @@ pub(super) async fn refuse(pool: &PgPool, refusal: &Refusal<'_>) -> sqlx::Result
 }
 
 fn interval(delta: chrono::TimeDelta) -> sqlx::postgres::types::PgInterval {
-    sqlx::postgres::types::PgInterval { microseconds: delta.num_microseconds().unwrap_or_default(), ..Default::default() }
+    sqlx::postgres::types::PgInterval {
+        microseconds: delta.num_microseconds().unwrap_or_default(),
+        ..Default::default()
+    }
 }
 
 /// Takes the one probe of a circuit that was open for long enough.

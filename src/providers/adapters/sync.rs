@@ -27,13 +27,16 @@ use crate::{
     },
     media::InputFile,
     providers::{
-        Call, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task, files,
+        Call, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task, files, resend,
         wire::{Fields, brief, preparatory, text},
     },
 };
 
 const BASE: &str = "https://api.sync.so/v2";
 const UPLOAD_LIMIT: Duration = Duration::from_mins(3);
+
+/// How long a key is remembered is not documented; so long it surely is.
+const KEY_LIFE: Duration = Duration::from_hours(1);
 
 /// The adapter for sync.
 pub struct Sync;
@@ -46,8 +49,7 @@ impl Provider for Sync {
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
         let input = Input::read(cx, task).await.map_err(preparatory)?;
-        let key = format!("{}-{}", task.id, task.attempt);
-        let call = keyed(cx, cx.post(&format!("{BASE}/generate"))?)?.header("idempotency-key", &key);
+        let call = keyed(cx, cx.post(&format!("{BASE}/generate"))?)?.header("idempotency-key", &resend::key(task));
         let call = if input.files.is_empty() {
             call.json(&body(task, input.items))
         } else {
@@ -62,14 +64,14 @@ impl Provider for Sync {
     }
 
     async fn reconcile(&self, cx: &Cx, task: &Task) -> Result<Reconciled, Fault> {
-        match self.submit(cx, task).await {
-            Ok(Submitted::Accepted { handle, .. }) => Ok(Reconciled::Found(handle)),
-            Ok(Submitted::Done(_)) => Ok(Reconciled::Unsupported),
-            Err(Fault { kind: Kind::InvalidInput | Kind::Moderated, verdict: Verdict::Refused, .. }) => {
-                Ok(Reconciled::Absent)
-            }
-            Err(fault) => Err(fault),
+        if !resend::is_remembered(cx, task, KEY_LIFE) {
+            return Ok(Reconciled::Unsupported);
         }
+        resend::reconciled(self.submit(cx, task).await)
+    }
+
+    fn resends(&self, _task: &Task) -> bool {
+        true
     }
 
     async fn check(&self, cx: &Cx) -> Result<(), Fault> {
