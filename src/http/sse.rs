@@ -14,7 +14,7 @@ use axum::{
 use futures_util::{StreamExt as _, stream};
 
 use super::{
-    answer::{self, MediaType, completed, failed},
+    answer::{self, MediaType, Sent, completed, failed},
     graphql::Exchange,
 };
 use crate::graphql::{error::ApiError, request::HttpRequest};
@@ -57,5 +57,5 @@ pub(super) async fn respond(
 
 fn event(result: &GraphQlResponse) -> Event {
     result.errors.iter().for_each(answer::count);
-    Event::default().event("next").json_data(result).unwrap_or_default()
+    Event::default().event("next").json_data(Sent::from(result)).unwrap_or_default()
 }
