@@ -1,23 +1,24 @@
 //! [`App`]: every noun of the product, wired once from the settings. The only place that picks implementations.
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
+use anyhow::Context as _;
 use sqlx::PgPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
     accounts::{Accounts, Caller},
-    catalog::{Catalog, Choice, Conditions, Health, RouteId},
+    catalog::{Catalog, Choice, Conditions, RouteId},
     config::{Config, Secrets},
     db::{self, Bus, embedded::Embedded},
     domain::{Clock, Mode},
     egress::Egress,
+    health::RouteHealth,
     jobs::{Claimed, Jobs},
     lifecycle::supervised,
     limits::Reads,
@@ -50,6 +51,8 @@ pub struct App {
     pub media: Arc<Store>,
     /// Upstreams.
     pub registry: Registry,
+    /// What was measured of the routes.
+    pub health: RouteHealth,
     /// Calls to addresses that strangers name.
     pub egress: Egress,
     /// The pacing of reads.
@@ -102,6 +105,7 @@ impl App {
             accounts: Accounts::new(pool.clone(), clock.clone(), config.plans.clone()),
             jobs: Jobs::new(pool.clone(), clock.clone(), bus.clone(), &tracker),
             webhooks: Webhooks::new(pool.clone(), clock.clone()),
+            health: RouteHealth::new(pool.clone(), clock.clone(), bus.clone()),
             catalog: RwLock::new(Arc::new(catalog)),
             reads: Reads::default(),
             config,
@@ -124,6 +128,8 @@ impl App {
         self.spawn("bus", stop, async move { app.bus.run(&app.pool, &until).await });
         let (app, until) = (self.clone(), stop.clone());
         self.spawn("callers", stop, async move { app.accounts.follow(&app.bus, &until).await });
+        let (app, until) = (self.clone(), stop.clone());
+        self.spawn("health", stop, async move { app.health.follow(&until).await });
     }
 
     /// Runs a background task that ends when `stop` is cancelled, and takes the process down when it ends before.
@@ -152,7 +158,7 @@ impl App {
             mode,
             today: self.clock.now().date_naive(),
             configured: &configured,
-            health: &|_| Health::default(),
+            health: &|route| self.health.of(route),
         };
         what(&catalog, &conditions)
     }
@@ -222,7 +228,8 @@ impl Connected {
         if let Some(url) = &secrets.database_url {
             let options =
                 url.expose_secret().parse().map_err(|_| anyhow::anyhow!("DATABASE_URL is no PostgreSQL URL"))?;
-            return Ok(Self { pool: db::open(options, max).await?, embedded: None });
+            let pool = db::open(options, max).await.context("DATABASE_URL (unset it for a private PostgreSQL)")?;
+            return Ok(Self { pool, embedded: None });
         }
         let embedded = Embedded::start(data_dir).await?;
         let pool = db::open(embedded.connect_options(), max).await?;
@@ -241,14 +248,7 @@ impl Connected {
 /// The catalogue and the credentials that it names.
 pub fn read_catalog(config: &Config) -> anyhow::Result<(Catalog, Secrets)> {
     let catalog = Catalog::load(config.catalog.folder.as_deref())?;
-    let names: HashMap<&str, ()> = catalog
-        .upstreams()
-        .0
-        .values()
-        .flat_map(|spec| &spec.credentials)
-        .flatten()
-        .map(|name| (name.as_str(), ()))
-        .collect();
-    let secrets = Secrets::read(names.into_keys());
+    let names = catalog.upstreams().0.values().flat_map(|spec| &spec.credentials).flatten();
+    let secrets = Secrets::read(names.map(String::as_str));
     Ok((catalog, secrets))
 }

@@ -17,6 +17,7 @@ pub mod catalog;
 pub mod db;
 pub mod domain;
 pub mod egress;
+pub mod health;
 pub mod jobs;
 pub mod ledger;
 pub mod limits;

@@ -22,6 +22,7 @@ use crate::{
     app::{App, Connected, Parts, read_catalog},
     catalog::Catalog,
     config::Config,
+    db::embedded::Keeper,
     domain::{Clock, Mode},
     http::{self, server::Server},
     lifecycle::{Signal, Signals},
@@ -57,6 +58,7 @@ struct Service {
     app: Arc<App>,
     connected: Connected,
     server: Option<Arc<Server>>,
+    keeper: Arc<Keeper>,
     /// Cancelled after the drain: ends what must outlive it.
     end: CancellationToken,
 }
@@ -96,7 +98,8 @@ impl Service {
             allow_private: config.network.allow_private.unwrap_or(connected.embedded.is_some()),
         })?;
         app.accounts.apply_plans().await?;
-        let mut service = Self { app, connected, server: None, end: CancellationToken::new() };
+        let keeper = Arc::new(Keeper::new(settings.data_dir.clone()));
+        let mut service = Self { app, connected, server: None, keeper, end: CancellationToken::new() };
         match listener {
             Some(listener) => service.open(listener, role).await?,
             None => {
@@ -132,6 +135,10 @@ impl Service {
         app.start(&self.end);
         if role != Role::Api {
             worker::start(app, &app.draining);
+        }
+        if self.connected.embedded.is_some() {
+            let (keeper, app, end) = (self.keeper.clone(), self.app.clone(), self.end.clone());
+            app.clone().spawn("database", &self.end, async move { keeper.run(&app.pool, &end).await });
         }
         app.spawn("metrics", &self.end, async move {
             while end.run_until_cancelled(tokio::time::sleep(telemetry::UPKEEP_EVERY)).await.is_some() {
@@ -198,6 +205,7 @@ impl Service {
         let _ = tokio::time::timeout(POOL_LIMIT, pool.close()).await;
         if let Some(embedded) = embedded {
             embedded.stop().await;
+            self.keeper.stop().await;
         }
     }
 }

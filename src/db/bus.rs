@@ -18,6 +18,7 @@ use crate::domain::GenerationId;
 const CHANGED: &str = "doitong_changed";
 const DUE: &str = "doitong_due";
 const KEYS: &str = "doitong_keys";
+const HEALTH: &str = "doitong_health";
 
 /// How long messages are gathered before they are sent to other processes.
 const INTERVAL: Duration = Duration::from_millis(25);
@@ -26,10 +27,11 @@ const IDS_A_MESSAGE: usize = 200;
 
 /// The bus of this process.
 pub struct Bus {
-    /// Some job or delivery may be due.
+    /// Some job or delivery may be due. Wakes those who registered before; the others are about to look.
     pub due: Notify,
     changed: broadcast::Sender<GenerationId>,
     keys: broadcast::Sender<()>,
+    health: broadcast::Sender<()>,
     outbox: Mutex<Outbox>,
     filled: Notify,
 }
@@ -38,6 +40,7 @@ pub struct Bus {
 struct Outbox {
     changed: BTreeSet<GenerationId>,
     due: bool,
+    health: bool,
 }
 
 impl Default for Bus {
@@ -46,6 +49,7 @@ impl Default for Bus {
             due: Notify::new(),
             changed: broadcast::channel(4096).0,
             keys: broadcast::channel(16).0,
+            health: broadcast::channel(16).0,
             outbox: Mutex::default(),
             filled: Notify::new(),
         }
@@ -67,7 +71,7 @@ impl Bus {
 
     /// Tells everyone that something became due.
     pub fn tell_due(&self) {
-        self.due.notify_one();
+        self.due.notify_waiters();
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner).due = true;
         self.filled.notify_one();
     }
@@ -75,6 +79,17 @@ impl Bus {
     /// The generations that change from now on. Lagging receivers re-read.
     pub fn changes(&self) -> broadcast::Receiver<GenerationId> {
         self.changed.subscribe()
+    }
+
+    /// Tells everyone that the health of a route changed.
+    pub fn tell_health(&self) {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner).health = true;
+        self.filled.notify_one();
+    }
+
+    /// Ticks when the health of a route changed.
+    pub fn health_changes(&self) -> broadcast::Receiver<()> {
+        self.health.subscribe()
     }
 
     /// Ticks when keys, plans or secrets changed.
@@ -104,11 +119,13 @@ impl Bus {
     }
 
     async fn send(&self, pool: &PgPool) -> sqlx::Result<()> {
-        let Outbox { changed, due } = std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
+        let Outbox { changed, due, health } =
+            std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
         let mut messages: Vec<(&str, String)> = Vec::new();
         let ids: Vec<String> = changed.iter().map(|id| id.uuid().simple().to_string()).collect();
         messages.extend(ids.chunks(IDS_A_MESSAGE).map(|ids| (CHANGED, ids.join(","))));
         messages.extend(due.then(|| (DUE, String::new())));
+        messages.extend(health.then(|| (HEALTH, String::new())));
         let (channels, payloads): (Vec<_>, Vec<_>) = messages.into_iter().map(|(c, p)| (c.to_owned(), p)).unzip();
         sqlx::query!(
             r#"select pg_notify(channel, payload)::text as "sent" from unnest($1::text[], $2::text[]) m (channel, payload)"#,
@@ -122,7 +139,7 @@ impl Bus {
 
     async fn listen(&self, pool: &PgPool) -> sqlx::Result<()> {
         let mut listener = PgListener::connect_with(pool).await?;
-        listener.listen_all([CHANGED, DUE, KEYS]).await?;
+        listener.listen_all([CHANGED, DUE, KEYS, HEALTH]).await?;
         loop {
             let message = listener.recv().await?;
             match message.channel() {
@@ -130,7 +147,8 @@ impl Bus {
                     let ids = message.payload().split(',').filter_map(|id| uuid::Uuid::try_parse(id).ok());
                     ids.map(GenerationId::from).for_each(|id| drop(self.changed.send(id)));
                 }
-                DUE => self.due.notify_one(),
+                DUE => self.due.notify_waiters(),
+                HEALTH => drop(self.health.send(())),
                 _ => drop(self.keys.send(())),
             }
         }

@@ -27,9 +27,7 @@ impl Jobs {
             return Ok(Cancel::TooLate);
         }
         let now = self.clock.now();
-        let submitted = generation.started_at.is_some();
-        let stop_at = if submitted { now } else { now + time_delta(LATE_ANSWER) };
-        let settlement = Settlement::of_caller(&generation, now, stop_at);
+        let settlement = Settlement::of_caller(&generation, now, now + time_delta(LATE_ANSWER));
         let settled = self.settlements.run(settlement).await??;
         Ok(if self.ended(id, settled) { Cancel::Cancelled } else { Cancel::TooLate })
     }

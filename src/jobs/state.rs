@@ -25,6 +25,8 @@ pub enum Next {
     Elsewhere(Fault),
     /// Nothing was started: submit it (again) now.
     Submit,
+    /// Nobody knows whether it was started: ask the upstream, where it can tell.
+    Reconcile,
     /// The question brought no answer: ask again later.
     AskAgain(Fault),
     /// It ends here.
@@ -38,7 +40,7 @@ pub fn after_submit(answer: Result<Submitted, Fault>) -> Next {
         Ok(Submitted::Done(outputs)) => Next::Store(outputs),
         Err(fault) => match (fault.verdict, fault.kind) {
             (Verdict::Unknown, Kind::Moderated) => Next::Fail(rejected()),
-            (Verdict::Unknown, _) => Next::Fail(submission_unknown()),
+            (Verdict::Unknown, _) => Next::Reconcile,
             (_, Kind::InvalidInput) => Next::Fail(refused()),
             (_, Kind::Moderated) => Next::Fail(rejected()),
             (_, Kind::Failed) => Next::Fail(failed()),
@@ -73,6 +75,9 @@ pub fn after_poll(answer: Result<Progress, Fault>) -> Next {
     }
 }
 
+/// The code of a task that was taken and failed.
+pub const FAILED: &str = "GENERATION_FAILED";
+
 fn failure(code: &str, reason: &str, message: &str, retryable: bool) -> Failure {
     Failure { code: code.into(), reason: Some(reason.into()), message: message.into(), retryable }
 }
@@ -91,31 +96,31 @@ fn refused() -> Failure {
 
 fn failed() -> Failure {
     let message = "The provider failed to make it. Try again, or with other parameters or another provider.";
-    failure("GENERATION_FAILED", "UPSTREAM_FAILED", message, true)
+    failure(FAILED, "UPSTREAM_FAILED", message, true)
 }
 
 fn lost() -> Failure {
     let message = "The provider no longer knows the task. Nothing was charged; try again.";
-    failure("GENERATION_FAILED", "UPSTREAM_LOST", message, true)
+    failure(FAILED, "UPSTREAM_LOST", message, true)
 }
 
 /// A submit whose fate nobody knows.
 pub fn submission_unknown() -> Failure {
     let message = "The provider's answer was lost, so it is unknown whether it took the work. It is not sent twice; \
                    nothing was charged. Try again.";
-    failure("GENERATION_FAILED", "SUBMISSION_UNKNOWN", message, true)
+    failure(FAILED, "SUBMISSION_UNKNOWN", message, true)
 }
 
 /// The route's deadline passed.
 pub fn deadline() -> Failure {
     let message = "The provider did not finish in time. Nothing was charged; try again or choose another provider.";
-    failure("GENERATION_FAILED", "DEADLINE", message, true)
+    failure(FAILED, "DEADLINE", message, true)
 }
 
 /// The results could not be copied.
 pub fn result_lost() -> Failure {
     let message = "The result could not be fetched from the provider. Nothing was charged; try again.";
-    failure("GENERATION_FAILED", "RESULT_LOST", message, true)
+    failure(FAILED, "RESULT_LOST", message, true)
 }
 
 /// Patience is spent.
@@ -157,11 +162,13 @@ mod tests {
     ];
 
     #[test]
-    fn an_unknown_submit_is_never_sent_again() {
+    fn an_unknown_submit_is_not_sent_again_before_the_upstream_was_asked() {
         for kind in KINDS {
             let next = after_submit(Err(fault(kind, Verdict::Unknown)));
-            assert!(matches!(next, Next::Fail(_)), "{kind:?} gave {next:?}");
+            assert!(matches!(next, Next::Fail(_) | Next::Reconcile), "{kind:?} gave {next:?}");
         }
+        assert!(matches!(after_reconcile(Ok(Reconciled::Unsupported)), Next::Fail(_)));
+        assert!(matches!(after_reconcile(Ok(Reconciled::Absent)), Next::Submit));
     }
 
     #[test]

@@ -67,8 +67,8 @@ impl Cx {
     /// The address behind a documented URL: itself, or the same path under the override.
     /// An address that lies under the override already (an upstream's own link) stays as it is.
     pub fn url(&self, documented: &str) -> Result<Url, Fault> {
-        let url = Url::parse(documented)
-            .map_err(|error| Fault::new(Kind::Garbled, Refused, "not a URL").because(error))?;
+        let url =
+            Url::parse(documented).map_err(|error| Fault::new(Kind::Garbled, Refused, "not a URL").because(error))?;
         let Some(base) = &self.base else { return Ok(url) };
         if url.origin() == base.origin() {
             return Ok(url);
@@ -235,7 +235,7 @@ impl Reply {
     /// 4xx and 503 surely started nothing; of the other 5xx nobody knows.
     pub fn fault(&self, detail: impl Into<String>) -> Fault {
         let (kind, verdict) = match self.status {
-            401 | 402 | 403 => (Kind::Account, Refused),
+            401..=403 => (Kind::Account, Refused),
             429 => (Kind::Busy, Refused),
             404 | 410 => (Kind::Gone, Refused),
             408 => (Kind::Down, Verdict::Unknown),
@@ -276,7 +276,8 @@ fn transport(error: &reqwest::Error) -> Fault {
     while let Some(below) = cause.source() {
         cause = below;
     }
-    let detail = if std::ptr::eq(cause, error as &dyn std::error::Error) { String::new() } else { format!(": {cause}") };
+    let detail =
+        if std::ptr::eq(cause, error as &dyn std::error::Error) { String::new() } else { format!(": {cause}") };
     Fault::new(Kind::Down, verdict, format!("{what}{detail}"))
 }
 

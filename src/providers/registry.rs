@@ -131,6 +131,11 @@ impl Registry {
         bounded("reconcile", entry, entry.provider.reconcile(&entry.cx, task)).await
     }
 
+    /// Whether looking for a lost submit may start the work.
+    pub fn resends(&self, upstream: &Upstream, task: &Task) -> bool {
+        self.entry(upstream).is_ok_and(|entry| entry.provider.resends(task))
+    }
+
     /// Opens the download of a result.
     pub async fn open(&self, upstream: &Upstream, url: &Url, authorized: bool) -> Result<reqwest::Response, Fault> {
         let entry = self.entry(upstream)?;

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::TestApp;
 
-const GENERATE: &str = "mutation Generate($input: GenerateInput!) { generate(input: $input) { id status type provider url metadata
+const GENERATE: &str =
+    "mutation Generate($input: GenerateInput!) { generate(input: $input) { id status type provider url metadata
     creditCost estimatedTime progress error errorCode } }";
 
 /// The variables of the page, by name, and which provider serves them.

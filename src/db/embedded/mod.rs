@@ -7,6 +7,7 @@
 
 mod binaries;
 mod cluster;
+mod keeper;
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -23,6 +24,7 @@ use sqlx::{
 };
 
 use cluster::{Cluster, NAME, PORT, Server};
+pub use keeper::Keeper;
 
 /// How often a state is looked at again.
 const TICK: Duration = Duration::from_millis(10);

@@ -5,8 +5,12 @@ pub mod bfl;
 pub mod comfyui;
 pub mod creatify;
 pub mod dashscope;
+pub mod did;
+pub mod elevenlabs;
 pub mod fal;
 pub mod google_tts;
+pub mod hedra;
+pub mod heygen;
 pub mod imagen;
 pub mod kling;
 pub mod luma;
@@ -17,6 +21,7 @@ pub mod replicate;
 pub mod runway;
 pub mod sdwebui;
 pub mod stability;
+pub mod sync;
 pub mod veo;
 pub mod vidu;
 
@@ -30,8 +35,12 @@ pub fn all() -> Vec<Box<dyn Provider>> {
         Box::new(comfyui::ComfyUi),
         Box::new(creatify::Creatify),
         Box::new(dashscope::DashScope),
+        Box::new(did::Did),
+        Box::new(elevenlabs::ElevenLabs),
         Box::new(fal::Fal),
         Box::new(google_tts::GoogleTts),
+        Box::new(hedra::Hedra),
+        Box::new(heygen::HeyGen),
         Box::new(imagen::Imagen),
         Box::new(kling::Kling),
         Box::new(luma::Luma),
@@ -42,6 +51,7 @@ pub fn all() -> Vec<Box<dyn Provider>> {
         Box::new(runway::Runway),
         Box::new(sdwebui::SdWebui),
         Box::new(stability::Stability),
+        Box::new(sync::Sync),
         Box::new(veo::Veo),
         Box::new(vidu::Vidu),
     ]

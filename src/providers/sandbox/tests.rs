@@ -1,4 +1,4 @@
-use std::{fmt::Write, io::Cursor};
+use std::io::Cursor;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -171,41 +171,4 @@ async fn words_in_the_prompt_steer_the_run() {
     assert!(matches!(run("[[hang]]", i64::MAX).await, Progress::Running(None)));
     let down = sandbox.begin(&task(GenerationType::Audio, "[[unavailable]]", &json!({})), 0).unwrap_err();
     assert_eq!((down.kind, down.verdict), (Kind::Down, crate::domain::Verdict::Refused));
-}
-
-#[test]
-#[ignore = "writes files of every kind to look at, with what they took, into a folder of the temporary directory"]
-fn by_hand() {
-    let folder = std::env::temp_dir().join("sandbox-files");
-    std::fs::create_dir_all(&folder).unwrap();
-    let text = "A lighthouse on a cliff at dusk, long exposure, waves breaking below — “Où est le phare?” Маяк";
-    let long = text.repeat(10);
-    let mut report = String::new();
-    for (name, r#type, text, options) in [
-        ("square", GenerationType::Image, text, json!({})),
-        ("wide", GenerationType::Image, text, json!({"aspectRatio": "16:9", "format": "jpeg"})),
-        ("webp", GenerationType::Image, text, json!({"aspectRatio": "3:2", "format": "webp"})),
-        ("large", GenerationType::Image, text, json!({"resolution": "4k"})),
-        ("mp3", GenerationType::Audio, text, json!({})),
-        ("wav", GenerationType::Audio, text, json!({"format": "wav"})),
-        ("flac", GenerationType::Audio, text, json!({"format": "flac"})),
-        ("aac", GenerationType::Audio, text, json!({"format": "aac"})),
-        ("long", GenerationType::Audio, &long.repeat(5), json!({})),
-        ("hd", GenerationType::Video, text, json!({})),
-        ("fullhd", GenerationType::Video, text, json!({"resolution": "1080p", "duration": 10})),
-        ("tall", GenerationType::Video, text, json!({"resolution": "1080p", "duration": 5, "aspectRatio": "9:16"})),
-        ("uhd", GenerationType::Video, text, json!({"resolution": "4k", "duration": 8})),
-        ("avatar", GenerationType::Avatar, text, json!({})),
-        ("speech", GenerationType::Avatar, &long, json!({"resolution": "1080p"})),
-    ] {
-        let begun = std::time::Instant::now();
-        let outputs = rendered(&task(r#type, text, &options));
-        let took = begun.elapsed();
-        let [file] = files(&outputs).try_into().unwrap();
-        let found = probe(Cursor::new(&file));
-        std::fs::write(folder.join(format!("{name}.{}", found.map_or("none", |found| found.extension))), &file)
-            .unwrap();
-        writeln!(report, "{name}: {took:?}, {} bytes, {found:?}", file.len()).unwrap();
-    }
-    std::fs::write(folder.join("report.txt"), report).unwrap();
 }

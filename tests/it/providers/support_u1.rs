@@ -101,7 +101,8 @@ pub async fn run_every_route(provider: &dyn Provider, cx: &Cx, file: &str) -> us
     runs
 }
 
-fn variations(model: &spec::Model, route: &spec::Route) -> Vec<Task> {
+/// The tasks of a route: each set of inputs, with each value of each option.
+pub fn variations(model: &spec::Model, route: &spec::Route) -> Vec<Task> {
     let required: Map<String, Value> = model
         .options
         .iter()
@@ -122,10 +123,13 @@ fn variations(model: &spec::Model, route: &spec::Route) -> Vec<Task> {
     tasks
 }
 
-/// The values an option can have; where they are not listed, its bounds or some of its type.
+/// The values an option can have; where they are not listed, what its aliases stand for, its bounds or some of its type.
 fn candidates(option: &spec::OptionSpec) -> Vec<Value> {
     if !option.values.is_empty() {
         return option.values.clone();
+    }
+    if !option.aliases.is_empty() {
+        return option.aliases.values().cloned().collect();
     }
     let bound = |bound: Option<f64>, other: f64| bound.unwrap_or(other);
     match option.r#type {

@@ -183,10 +183,12 @@ async fn serve(app: &Arc<App>, stop: &CancellationToken) -> String {
     format!("http://{address}")
 }
 
-pub const GENERATE: &str = "mutation G($input: GenerateInput!) { generate(input: $input) { id status type provider model url progress
+pub const GENERATE: &str =
+    "mutation G($input: GenerateInput!) { generate(input: $input) { id status type provider model url progress
     creditCost estimatedTime queuePosition labels adjustments { option requested used reason } } }";
 
-pub const GENERATION: &str = "query G($id: ID!) { generation(id: $id) { id status type provider model progress url videoUrl imageUrl
+pub const GENERATION: &str =
+    "query G($id: ID!) { generation(id: $id) { id status type provider model progress url videoUrl imageUrl
     audioUrl creditCost estimatedTime eta queuePosition labels createdAt startedAt completedAt errorCode errorMessage
     assets { url contentType width height duration sizeBytes sha256 }
     metadata { width height duration resolution format fps sizeBytes contentType seed voice }

@@ -1,0 +1,176 @@
+//! Every statement on the health of routes.
+
+use std::collections::HashMap;
+
+use sqlx::PgPool;
+
+use super::{DOUBLINGS, FORGET, OPEN, TRIP};
+use crate::{
+    catalog::RouteId,
+    domain::{Timestamp, fault::Kind},
+};
+
+/// A kind of trouble with a circuit of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+pub enum Class {
+    /// At its limit for us.
+    Busy,
+    /// Down or unreachable, or answers nonsense.
+    Down,
+    /// Refuses our account.
+    Account,
+}
+
+impl Class {
+    pub(super) const ALL: [Self; 3] = [Self::Busy, Self::Down, Self::Account];
+
+    /// The class of a refusal; `None` when it is about the request.
+    pub(super) const fn of(kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::Busy => Some(Self::Busy),
+            Kind::Down | Kind::Garbled | Kind::Gone => Some(Self::Down),
+            Kind::Account => Some(Self::Account),
+            Kind::InvalidInput | Kind::Moderated | Kind::Failed => None,
+        }
+    }
+
+    pub(super) const fn kind(self) -> Kind {
+        match self {
+            Self::Busy => Kind::Busy,
+            Self::Down => Kind::Down,
+            Self::Account => Kind::Account,
+        }
+    }
+
+    /// The name in the database and in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Down => "down",
+            Self::Account => "account",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    pub success: f64,
+    pub seconds: Option<f64>,
+    pub updated_at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circuit {
+    pub open_until: Option<Timestamp>,
+}
+
+pub(super) async fn measured(pool: &PgPool) -> sqlx::Result<HashMap<RouteId, Measured>> {
+    let rows = sqlx::query!("select route, success, seconds, updated_at from route_health").fetch_all(pool).await?;
+    let measured = rows.into_iter().map(|row| {
+        let measured = Measured { success: row.success, seconds: row.seconds, updated_at: row.updated_at };
+        (RouteId(row.route), measured)
+    });
+    Ok(measured.collect())
+}
+
+pub(super) async fn circuits(pool: &PgPool) -> sqlx::Result<HashMap<(RouteId, Class), Circuit>> {
+    let rows =
+        sqlx::query!(r#"select route, class as "class: Class", open_until from circuit"#).fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|row| ((RouteId(row.route), row.class), Circuit { open_until: row.open_until })).collect())
+}
+
+/// Counts a run, a tenth for the newest.
+pub(super) async fn measure(pool: &PgPool, route: &RouteId, seconds: Option<f64>, now: Timestamp) -> sqlx::Result<()> {
+    let success = f64::from(u8::from(seconds.is_some()));
+    sqlx::query!(
+        "
+        insert into route_health as h (route, success, seconds, updated_at) values ($1, 0.9 + 0.1 * $2::float8, $3, $4)
+        on conflict (route) do update set
+            success = 0.9 * h.success + 0.1 * $2::float8,
+            seconds = coalesce(0.8 * h.seconds + 0.2 * $3::float8, $3, h.seconds),
+            updated_at = $4
+        ",
+        route.0,
+        success,
+        seconds,
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+pub(super) struct Refusal<'a> {
+    pub route: &'a RouteId,
+    pub class: Class,
+    pub now: Timestamp,
+}
+
+/// Counts a refusal; says whether it opened the circuit, or opened it again.
+pub(super) async fn refuse(pool: &PgPool, refusal: &Refusal<'_>) -> sqlx::Result<bool> {
+    let row = sqlx::query!(
+        r#"
+        insert into circuit as c (route, class, failures, last_failure_at) values ($1, $2, 1, $3)
+        on conflict (route, class) do update set
+            failures = case when c.last_failure_at < $3 - $4::interval then 1 else c.failures + 1 end,
+            last_failure_at = $3,
+            opened = case
+                when c.last_failure_at < $3 - $4::interval then 0
+                when c.failures + 1 >= $7 then c.opened + 1
+                else c.opened
+            end,
+            open_until = case
+                when c.last_failure_at >= $3 - $4::interval and c.failures + 1 >= $7
+                    then $3 + $5::interval * (2 ^ least(c.opened, $6))
+                else c.open_until
+            end
+        returning failures
+        "#,
+        refusal.route.0,
+        refusal.class.as_str(),
+        refusal.now,
+        interval(FORGET),
+        interval(OPEN),
+        DOUBLINGS,
+        TRIP
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(row.failures >= TRIP)
+}
+
+fn interval(delta: chrono::TimeDelta) -> sqlx::postgres::types::PgInterval {
+    sqlx::postgres::types::PgInterval {
+        microseconds: delta.num_microseconds().unwrap_or_default(),
+        ..Default::default()
+    }
+}
+
+/// Takes the one probe of a circuit that was open for long enough.
+pub(super) async fn take_probe(
+    pool: &PgPool,
+    route: &RouteId,
+    class: Class,
+    now: Timestamp,
+    until: Timestamp,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update circuit set open_until = $4 where route = $1 and class = $2 and open_until <= $3",
+        route.0,
+        class.as_str(),
+        now,
+        until
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Closes the circuits of a route. How often they opened lately is remembered, against flapping.
+pub(super) async fn close(pool: &PgPool, route: &RouteId) -> sqlx::Result<()> {
+    sqlx::query!("update circuit set failures = 0, open_until = null where route = $1 and (failures > 0 or open_until is not null)", route.0)
+        .execute(pool)
+        .await?;
+    Ok(())
+}

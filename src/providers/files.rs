@@ -1,0 +1,56 @@
+//! Input files on their way to an upstream: by address, in the request, or as a part of a form.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use reqwest::multipart::Part;
+
+use super::{Cx, wire::preparatory};
+use crate::{
+    domain::{Fault, fault::Kind},
+    media::InputFile,
+};
+
+/// An address of the input that the upstream can fetch; `None` where it has to be sent as bytes: a `data:` input, or a
+/// file of ours that nobody outside reaches.
+pub async fn address(cx: &Cx, input: &str) -> Result<Option<String>, Fault> {
+    if input.starts_with("data:") {
+        return Ok(None);
+    }
+    match cx.input_url(input).await {
+        Ok(url) => Ok(Some(url)),
+        Err(fault) if fault.kind == Kind::Account => Ok(None),
+        Err(fault) => Err(preparatory(fault)),
+    }
+}
+
+/// The bytes of the input.
+pub async fn bytes(cx: &Cx, input: &str) -> Result<InputFile, Fault> {
+    cx.input(input).await.map_err(preparatory)
+}
+
+/// The file as a part of a form.
+pub fn part(file: InputFile) -> Result<Part, Fault> {
+    let name = file_name(&file);
+    Part::stream(file.bytes)
+        .file_name(name)
+        .mime_str(&file.content_type)
+        .map_err(|error| Fault::refused(Kind::InvalidInput, "the input has no proper content type").because(error))
+}
+
+/// A name with the extension that fits the content: some services go by that.
+pub fn file_name(file: &InputFile) -> String {
+    let kind = file.content_type.split(';').next().unwrap_or_default().trim();
+    let extension = match kind {
+        "image/jpeg" => "jpg",
+        "audio/mpeg" => "mp3",
+        "audio/x-wav" | "audio/wave" => "wav",
+        "audio/mp4" | "audio/x-m4a" => "m4a",
+        "video/quicktime" => "mov",
+        other => other.rsplit_once('/').map_or("bin", |(_, extension)| extension.trim_start_matches("x-")),
+    };
+    format!("input.{extension}")
+}
+
+/// The file in base64.
+pub fn base64(file: &InputFile) -> String {
+    STANDARD.encode(&file.bytes)
+}
