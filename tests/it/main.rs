@@ -4,7 +4,10 @@
 mod cli;
 mod egress;
 mod embedded;
+mod jobs;
+mod ledger;
 mod media;
 mod providers;
 mod published;
 mod support;
+mod webhooks;
