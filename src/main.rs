@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    doitong::cli::main()
+    doitong::cli::main(std::env::args_os())
 }

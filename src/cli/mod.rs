@@ -12,7 +12,7 @@ mod providers;
 mod serve;
 mod values;
 
-use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind, parser::ValueSource};
 
@@ -66,9 +66,9 @@ struct Settings {
     data_dir: PathBuf,
 }
 
-/// Runs the command of the process's arguments.
-pub fn main() -> ExitCode {
-    let command = parse().unwrap_or_else(|error| error.exit());
+/// Runs the command of these arguments; the first is the program's name.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command = parse(args).unwrap_or_else(|error| error.exit());
     let outcome = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
     let outcome = outcome.and_then(|runtime| {
         let outcome = runtime.block_on(run(command));
@@ -86,8 +86,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn parse() -> Result<(Command, Option<PathBuf>), clap::Error> {
-    let matches = Cli::command().try_get_matches()?;
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Command, Option<PathBuf>), clap::Error> {
+    let matches = Cli::command().try_get_matches_from(args)?;
     let cli = Cli::from_arg_matches(&matches)?;
     let given = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
     if cli.command.is_some() && (given("role") || given("listen")) {

@@ -16,9 +16,9 @@ mod types;
 
 use std::sync::Arc;
 
-use async_graphql::{Schema, SchemaBuilder};
+use async_graphql::{SDLExportOptions, Schema, SchemaBuilder};
 
-use crate::app::App;
+use crate::{app::App, domain::Timestamp};
 pub use mutation::Mutation;
 pub use query::Query;
 pub use subscription::Subscription;
@@ -28,6 +28,7 @@ pub type Api = Schema<Query, Mutation, Subscription>;
 
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     Schema::build(Query, Mutation, Subscription)
+        .override_output_type_description::<Timestamp>("A moment in RFC 3339: `2026-01-31T12:00:00.123456+00:00`.")
 }
 
 /// The schema on an app.
@@ -37,7 +38,6 @@ pub fn api(app: Arc<App>) -> Api {
 
 /// The schema in SDL.
 pub fn sdl() -> String {
-    builder()
-        .finish()
-        .sdl_with_options(async_graphql::SDLExportOptions::new().sorted_enum_items().include_specified_by())
+    let options = SDLExportOptions::new().include_specified_by().prefer_single_line_descriptions();
+    builder().finish().sdl_with_options(options)
 }

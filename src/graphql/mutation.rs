@@ -18,6 +18,7 @@ use crate::{domain::GenerationId, jobs::Cancel, webhooks::Redelivery};
 /// What can be done.
 pub struct Mutation;
 
+/// What can be done. With the header `Idempotency-Key`, a repeated request starts nothing twice.
 #[Object]
 impl Mutation {
     /// Starts a generation of any type. Answers at once; watch it by polling, by `generationUpdated` or by webhook.

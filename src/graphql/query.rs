@@ -19,6 +19,7 @@ const PAGE: i32 = 20;
 /// What can be asked.
 pub struct Query;
 
+/// What can be asked. Every field at the root counts one read.
 #[Object]
 impl Query {
     /// One generation of this account. Null, with the error NOT_FOUND, when there is none with this id.
@@ -40,9 +41,9 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "How many, at most 100; 20 when absent.")] first: Option<i32>,
         #[graphql(desc = "A cursor: those older than it.")] after: Option<String>,
-        r#type: Option<GenerationType>,
-        status: Option<GenerationStatus>,
-        provider: Option<String>,
+        #[graphql(desc = "Only those of this type.")] r#type: Option<GenerationType>,
+        #[graphql(desc = "Only those in this state.")] status: Option<GenerationStatus>,
+        #[graphql(desc = "Only those served by this provider.")] provider: Option<String>,
     ) -> Result<GenerationConnection> {
         let (app, caller) = reader(ctx)?;
         let first = first.unwrap_or(PAGE);

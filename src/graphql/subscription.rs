@@ -20,6 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// What can be watched.
 pub struct Subscription;
 
+/// What can be watched: over the websocket `/graphql/ws` or as an event stream.
 #[GraphQlSubscription]
 impl Subscription {
     /// A generation as it changes. Begins with its state and ends with its end.

@@ -25,6 +25,8 @@ pub enum Next {
     Elsewhere(Fault),
     /// Nothing was started: submit it (again) now.
     Submit,
+    /// Nobody knows whether it was started: ask the upstream, where it can tell.
+    Reconcile,
     /// The question brought no answer: ask again later.
     AskAgain(Fault),
     /// It ends here.
@@ -38,7 +40,7 @@ pub fn after_submit(answer: Result<Submitted, Fault>) -> Next {
         Ok(Submitted::Done(outputs)) => Next::Store(outputs),
         Err(fault) => match (fault.verdict, fault.kind) {
             (Verdict::Unknown, Kind::Moderated) => Next::Fail(rejected()),
-            (Verdict::Unknown, _) => Next::Fail(submission_unknown()),
+            (Verdict::Unknown, _) => Next::Reconcile,
             (_, Kind::InvalidInput) => Next::Fail(refused()),
             (_, Kind::Moderated) => Next::Fail(rejected()),
             (_, Kind::Failed) => Next::Fail(failed()),
@@ -160,11 +162,13 @@ mod tests {
     ];
 
     #[test]
-    fn an_unknown_submit_is_never_sent_again() {
+    fn an_unknown_submit_is_not_sent_again_before_the_upstream_was_asked() {
         for kind in KINDS {
             let next = after_submit(Err(fault(kind, Verdict::Unknown)));
-            assert!(matches!(next, Next::Fail(_)), "{kind:?} gave {next:?}");
+            assert!(matches!(next, Next::Fail(_) | Next::Reconcile), "{kind:?} gave {next:?}");
         }
+        assert!(matches!(after_reconcile(Ok(Reconciled::Unsupported)), Next::Fail(_)));
+        assert!(matches!(after_reconcile(Ok(Reconciled::Absent)), Next::Submit));
     }
 
     #[test]

@@ -32,6 +32,8 @@ const IN_HAND_TRIES: u32 = 10;
 const ASK_AGAIN: u32 = 3;
 /// How long a step may go on that has lost its lease.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long a request whose answer was lost may still be on its way.
+const SETTLE: Duration = Duration::from_secs(3);
 /// What a run in the sandbox takes, for looking at it.
 const SANDBOX_RUN: Duration = Duration::from_secs(1);
 /// Patience in test mode, where a troubled upstream is part of the exercise.
@@ -144,6 +146,14 @@ impl Work {
         Ok(recorded.unwrap_or_default())
     }
 
+    /// The answer was lost: the job stays as it is, and the next step asks the upstream. Not at once, so that a request
+    /// that is still on its way has arrived.
+    async fn reconcile_soon(&self) -> anyhow::Result<Option<Timestamp>> {
+        let due_at = self.now() + delta(self.app.config.worker.scaled(SETTLE));
+        let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, self.job.failures).await?;
+        Ok(Some(due_at))
+    }
+
     /// Counts the answer to a submit in the route's health. That is a help to later choices: it never holds up a verdict.
     async fn measure_submit(&self, route: &RouteId, trouble: Option<Kind>) {
         if self.job.mode == Mode::Test {
@@ -206,6 +216,7 @@ impl Work {
             Next::AskAgain(fault) => Ok(Ok(self.ask_again(&fault).await?)),
             Next::Store(outputs) => self.keep(outputs, attempts).await.map(Ok),
             Next::Elsewhere(fault) => self.elsewhere(&fault, &attempts).await,
+            Next::Reconcile => self.reconcile_soon().await.map(Ok),
             Next::Submit => {
                 let until = self.patience_until();
                 self.advance(Change::Resubmit { due_at: self.now(), patience_until: until }, &attempts).await

@@ -1,11 +1,13 @@
 //! The integration tests: one binary, real PostgreSQL, real HTTP.
 #![allow(clippy::unwrap_used, reason = "a test's helpers are test code")]
 
+mod architecture;
 mod cli;
 mod egress;
 mod embedded;
 mod jobs;
 mod ledger;
+mod graphql;
 mod media;
 mod providers;
 mod published;

@@ -15,12 +15,15 @@ pub struct Account {
     pub secrets: Vec<SecretRow>,
 }
 
+/// The account of the key, in the key's mode.
 #[Object]
 impl Account {
+    /// The account's id.
     async fn id(&self) -> ID {
         self.caller.account.to_string().into()
     }
 
+    /// The name it was made with.
     async fn name(&self) -> &str {
         &self.caller.name
     }
@@ -30,6 +33,7 @@ impl Account {
         self.caller.mode.as_str()
     }
 
+    /// The limits in force.
     async fn plan(&self) -> PlanInfo {
         let limits = &self.usage.limits;
         PlanInfo {
@@ -41,6 +45,7 @@ impl Account {
         }
     }
 
+    /// What of them is used.
     async fn usage(&self, _ctx: &Context<'_>) -> Result<UsageInfo> {
         let allowance = self.usage.allowance();
         Ok(UsageInfo {
@@ -53,6 +58,7 @@ impl Account {
         })
     }
 
+    /// The credits of this mode.
     async fn credits(&self) -> CreditsInfo {
         let (available, held) = (self.usage.available.get(), self.usage.held.get());
         CreditsInfo { balance: available + held, held, available }
@@ -113,6 +119,7 @@ struct CreditsInfo {
 /// A webhook secret, as Standard Webhooks has them.
 pub struct WebhookSecret(pub SecretRow);
 
+/// A secret that webhooks are signed with, as Standard Webhooks has them.
 #[Object]
 impl WebhookSecret {
     /// `whsec_` and base64, as stock verifiers take it.
@@ -120,6 +127,7 @@ impl WebhookSecret {
         &self.0.secret
     }
 
+    /// When it was made.
     async fn created_at(&self) -> Timestamp {
         self.0.created_at
     }

@@ -13,7 +13,7 @@ use crate::{
 /// One piece of work: a video, one or more pictures, speech, or a talking avatar.
 pub struct Generation(pub jobs::Generation);
 
-/// 1 credit is US$0.001. Times are UTC.
+/// One piece of work: a video, one or more pictures, speech, or a talking avatar. 1 credit is US$0.001; times are UTC.
 #[Object]
 impl Generation {
     /// `gen_` and a time-ordered uuid in 32 hex digits.
@@ -21,6 +21,7 @@ impl Generation {
         self.0.id.to_string().into()
     }
 
+    /// Where it is in its life; COMPLETED, FAILED and CANCELLED are final.
     async fn status(&self) -> GenerationStatus {
         self.0.status.into()
     }
@@ -30,6 +31,7 @@ impl Generation {
         self.0.status.as_str().to_lowercase()
     }
 
+    /// What it makes.
     async fn r#type(&self) -> GenerationType {
         self.0.r#type.into()
     }
@@ -189,6 +191,7 @@ impl Generation {
 struct Asset {
     /// Where it is; needs no key.
     url: String,
+    /// As in the header `Content-Type`.
     content_type: String,
     /// In pixels, for pictures and clips.
     width: Option<u32>,
@@ -196,6 +199,7 @@ struct Asset {
     height: Option<u32>,
     /// In seconds, for clips and sound.
     duration: Option<f64>,
+    /// Of the file, in bytes.
     size_bytes: i64,
     /// Of the file, in hex.
     sha256: String,
@@ -230,7 +234,9 @@ struct Metadata {
     format: Option<String>,
     /// Frames a second.
     fps: Option<f64>,
+    /// Of the file, in bytes.
     size_bytes: Option<i64>,
+    /// As in the header `Content-Type`.
     content_type: Option<String>,
     /// The seed that was used, where the upstream tells.
     seed: Option<i64>,
@@ -297,14 +303,19 @@ impl From<&domain::Adjustment> for Adjustment {
 /// One thing that was tried to serve a generation.
 #[derive(SimpleObject)]
 struct Attempt {
+    /// Whose model it was.
     provider: String,
+    /// The model.
     model: String,
     /// The service behind them; `sandbox` in test mode.
     upstream: String,
     /// `ACCEPTED`, `COMPLETED`, `FAILED`, `REFUSED`, `NOT_REACHED`, `UNKNOWN` or `CANCELLED`.
     outcome: String,
+    /// When it was tried.
     started_at: Timestamp,
+    /// When its outcome was known; null while it runs.
     ended_at: Option<Timestamp>,
+    /// What went wrong; null when nothing did.
     message: Option<String>,
 }
 
@@ -339,8 +350,10 @@ struct Webhook {
 /// A page of generations, newest first.
 pub struct GenerationConnection(pub jobs::Page);
 
+/// A page of generations, newest first.
 #[Object]
 impl GenerationConnection {
+    /// The generations, each with its cursor.
     async fn edges(&self) -> Vec<GenerationEdge> {
         let edge = |generation: &jobs::Generation| GenerationEdge {
             cursor: cursor(generation),
@@ -349,10 +362,12 @@ impl GenerationConnection {
         self.0.generations.iter().map(edge).collect()
     }
 
+    /// The generations.
     async fn nodes(&self) -> Vec<Generation> {
         self.0.generations.iter().cloned().map(Generation).collect()
     }
 
+    /// Where the page ends.
     async fn page_info(&self) -> PageInfo {
         PageInfo { has_next_page: self.0.has_next, end_cursor: self.0.generations.last().map(cursor) }
     }
@@ -367,6 +382,7 @@ fn cursor(generation: &jobs::Generation) -> String {
 struct GenerationEdge {
     /// Where it is in the list, for `after`.
     cursor: String,
+    /// The generation.
     node: Generation,
 }
 

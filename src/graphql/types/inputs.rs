@@ -14,14 +14,16 @@ use crate::{
     },
 };
 
-/// What to make.
+/// A request: of what kind, from what, by whom, and how.
 #[derive(InputObject)]
 pub struct GenerateInput {
+    /// What to make.
     pub r#type: GenerationType,
     /// One of `providers`; the gateway chooses when it is absent.
     pub provider: Option<String>,
     /// One of the provider's models; `options.model` is the same.
     pub model: Option<String>,
+    /// What it is made from.
     pub input: ContentInput,
     /// Options by name, as `providers.options` lists them. `strict: true` refuses what cannot be served exactly.
     pub options: Option<Json<Value>>,
@@ -140,7 +142,9 @@ pub struct VideoCreateInput {
     pub resolution: Option<String>,
     /// `16:9`, `9:16`, `1:1`.
     pub aspect_ratio: Option<String>,
+    /// The look: `cinematic`, `anime`.
     pub style: Option<String>,
+    /// The same seed gives a similar result, where the model takes one.
     pub seed: Option<i64>,
     /// What it must not show.
     pub negative_prompt: Option<String>,
@@ -160,9 +164,13 @@ pub struct VideoCreateInput {
     pub audio: Option<String>,
     /// Further options by name.
     pub options: Option<Json<Value>>,
+    /// What matters most when the gateway chooses; BALANCED when absent.
     pub priority: Option<Priority>,
+    /// Where the end is told, as a signed webhook.
     pub webhook_url: Option<String>,
+    /// The most it may cost: refuse rather than spend more.
     pub max_credits: Option<i64>,
+    /// The caller's own, returned and sent in webhooks; an object of at most 4 KiB as JSON.
     pub labels: Option<Json<Value>>,
 }
 
@@ -210,9 +218,13 @@ pub struct ImageCreateInput {
     pub model: Option<String>,
     /// `16:9`, `1:1`.
     pub aspect_ratio: Option<String>,
+    /// `1080p` or `1920x1080`, as `providers.options` lists them.
     pub resolution: Option<String>,
+    /// `standard`, `high`, `ultra`.
     pub quality: Option<String>,
+    /// The look: `cinematic`, `anime`.
     pub style: Option<String>,
+    /// The same seed gives a similar result, where the model takes one.
     pub seed: Option<i64>,
     /// How many pictures.
     pub n: Option<i32>,
@@ -224,9 +236,13 @@ pub struct ImageCreateInput {
     pub images: Option<Vec<String>>,
     /// Further options by name.
     pub options: Option<Json<Value>>,
+    /// What matters most when the gateway chooses; BALANCED when absent.
     pub priority: Option<Priority>,
+    /// Where the end is told, as a signed webhook.
     pub webhook_url: Option<String>,
+    /// The most it may cost: refuse rather than spend more.
     pub max_credits: Option<i64>,
+    /// The caller's own, returned and sent in webhooks; an object of at most 4 KiB as JSON.
     pub labels: Option<Json<Value>>,
 }
 
@@ -266,10 +282,13 @@ pub struct AudioCreateInput {
     pub prompt: Option<String>,
     /// A provider, or one of its models; the gateway chooses when it is absent.
     pub model: Option<String>,
+    /// Who speaks: a name or id of the provider.
     pub voice: Option<String>,
+    /// How it is spoken: `excited`, `calm`.
     pub emotion: Option<String>,
     /// 1.0 is the voice's own pace.
     pub speed: Option<f64>,
+    /// The language spoken: `en`, `de`.
     pub language: Option<String>,
     /// `mp3`, `wav`.
     pub format: Option<String>,
@@ -279,9 +298,13 @@ pub struct AudioCreateInput {
     pub video: Option<String>,
     /// Further options by name.
     pub options: Option<Json<Value>>,
+    /// What matters most when the gateway chooses; BALANCED when absent.
     pub priority: Option<Priority>,
+    /// Where the end is told, as a signed webhook.
     pub webhook_url: Option<String>,
+    /// The most it may cost: refuse rather than spend more.
     pub max_credits: Option<i64>,
+    /// The caller's own, returned and sent in webhooks; an object of at most 4 KiB as JSON.
     pub labels: Option<Json<Value>>,
 }
 
@@ -323,11 +346,17 @@ pub struct AvatarCreateInput {
     pub prompt: Option<String>,
     /// A provider, or one of its models; the gateway chooses when it is absent.
     pub model: Option<String>,
+    /// Who is seen: an id of the provider.
     pub avatar_id: Option<String>,
+    /// Who speaks: a name or id of the provider.
     pub voice: Option<String>,
+    /// What is behind: a name, a colour or a URL.
     pub background: Option<String>,
+    /// How the person moves: `friendly`.
     pub gesture: Option<String>,
+    /// `16:9`, `9:16`, `1:1`.
     pub aspect_ratio: Option<String>,
+    /// `1080p` or `1920x1080`, as `providers.options` lists them.
     pub resolution: Option<String>,
     /// A portrait to make speak.
     pub image: Option<String>,
@@ -337,9 +366,13 @@ pub struct AvatarCreateInput {
     pub audio: Option<String>,
     /// Further options by name.
     pub options: Option<Json<Value>>,
+    /// What matters most when the gateway chooses; BALANCED when absent.
     pub priority: Option<Priority>,
+    /// Where the end is told, as a signed webhook.
     pub webhook_url: Option<String>,
+    /// The most it may cost: refuse rather than spend more.
     pub max_credits: Option<i64>,
+    /// The caller's own, returned and sent in webhooks; an object of at most 4 KiB as JSON.
     pub labels: Option<Json<Value>>,
 }
 

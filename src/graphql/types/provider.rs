@@ -13,16 +13,20 @@ use crate::{
 /// What a caller names.
 pub struct Provider(pub ProviderView);
 
+/// What a caller names in `provider`: a family of models.
 #[Object]
 impl Provider {
+    /// The name to use in `provider`.
     async fn id(&self) -> ID {
         self.0.id.to_string().into()
     }
 
+    /// The name to show.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
+    /// What it is good for.
     async fn description(&self) -> &str {
         &self.0.description
     }
@@ -71,20 +75,25 @@ impl Provider {
 /// One model of a provider.
 pub struct Model<'a>(&'a ModelView);
 
+/// One model of a provider.
 #[Object]
 impl Model<'_> {
+    /// The name to use in `model`.
     async fn id(&self) -> ID {
         self.0.id.to_string().into()
     }
 
+    /// The name to show.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
+    /// What it makes.
     async fn r#type(&self) -> GenerationType {
         self.0.r#type.into()
     }
 
+    /// Where it is in its life.
     async fn status(&self) -> ModelStatus {
         self.0.life.into()
     }
@@ -156,8 +165,10 @@ impl Pricing {
 /// An option of a provider's models.
 pub struct ProviderOption<'a>(&'a OptionView);
 
+/// An option of a provider's models.
 #[Object]
 impl ProviderOption<'_> {
+    /// The name to use in `options`.
     async fn name(&self) -> &str {
         &self.0.name
     }
@@ -178,6 +189,7 @@ impl ProviderOption<'_> {
         self.0.required
     }
 
+    /// What it does.
     async fn description(&self) -> &str {
         &self.0.description
     }

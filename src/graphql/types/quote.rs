@@ -8,12 +8,15 @@ use crate::catalog::{self, Choice};
 /// What would serve a request.
 pub struct Quote(pub catalog::Quote);
 
+/// What would serve a request.
 #[Object]
 impl Quote {
+    /// The provider that would be chosen.
     async fn provider(&self) -> &str {
         self.0.choice.provider.as_str()
     }
 
+    /// Its model.
     async fn model(&self) -> &str {
         self.0.choice.model.as_str()
     }
@@ -47,7 +50,9 @@ impl Quote {
 /// What else could serve a request.
 #[derive(SimpleObject)]
 struct Alternative {
+    /// Another provider, or the same.
     provider: String,
+    /// Its model.
     model: String,
     /// In credits.
     credit_cost: i64,

@@ -1,0 +1,3 @@
+//! The GraphQL edge, over real HTTP.
+
+mod schema;
