@@ -272,7 +272,8 @@ impl Work {
             let to = Box::new(choice);
             return self.advance(Change::FailOver { to, patience_until }, attempts).await;
         }
-        let tries = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+        let here = attempts.iter().filter(|attempt| attempt.route.as_deref() == Some(&*self.job.route)).count();
+        let tries = u32::try_from(here).unwrap_or(u32::MAX);
         let due_at = self.now() + delta(self.back_off(tries, fault.retry_after));
         if due_at > patience_until {
             return self.fail(state::unavailable(fault.kind), attempts.to_vec(), None).await;

@@ -34,7 +34,7 @@ async fn workers_of_two_processes_share_a_backlog_and_do_each_job_once() {
     app.set_plan(Plan::Enterprise, Agreed { concurrent: Some(5), ..Agreed::default() }).await;
     app.work();
     other.work();
-    let answers = join_all((0..40).map(|n| app.ask(image(&n.to_string())))).await;
+    let answers = join_all((0..12).map(|n| app.ask(image(&n.to_string())))).await;
     for answer in answers {
         let id = answer.id();
         let mut generation = app.generation(&id).await;

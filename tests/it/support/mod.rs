@@ -46,6 +46,11 @@ pub fn image(text: &str) -> Value {
     json!({"type": "IMAGE", "provider": "flux-dev", "input": {"text": text}})
 }
 
+/// A live generation on the upstream that a [`Double`] plays.
+pub fn live_video(text: &str) -> Value {
+    json!({"type": "VIDEO", "provider": "vidu", "model": "q3-pro", "input": {"text": text}})
+}
+
 /// What [`image`] costs.
 pub const IMAGE_COST: i64 = 25;
 
@@ -200,6 +205,29 @@ impl TestApp {
             "{ account { plan { name perMinute concurrent daily queued } credits { balance held available }
             usage { minuteRemaining minuteReset dailyUsed dailyRemaining running queued } } }";
         self.answer(key, None, ACCOUNT, json!({})).await.body["data"]["account"].clone()
+    }
+
+    /// A live key of this account, with credits.
+    pub async fn live_key(&self) -> String {
+        self.new_key(&self.key.account, self.key.plan, Mode::Live, Some(100_000)).await.key
+    }
+
+    /// A generation as another key sees it.
+    pub async fn generation_as(&self, key: &str, id: &Value) -> Value {
+        self.answer(key, None, GENERATION, json!({"id": id})).await.body["data"]["generation"].clone()
+    }
+
+    /// What another key's cancel says.
+    pub async fn cancel_as(&self, key: &str, id: &Value) -> Value {
+        let query = "mutation C($id: ID!) { cancelGeneration(id: $id) }";
+        self.answer(key, None, query, json!({"id": id})).await.body["data"]["cancelGeneration"].clone()
+    }
+
+    /// Runs what is due, on a task of its own that can be aborted: a process that may be killed.
+    #[expect(clippy::disallowed_methods, reason = "the task is the process that is killed")]
+    pub fn drain_apart(&self) -> tokio::task::JoinHandle<()> {
+        let app = self.app.clone();
+        tokio::spawn(async move { worker::drain(&app).await.unwrap() })
     }
 
     pub async fn cancel(&self, id: &Value) -> Value {

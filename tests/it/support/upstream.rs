@@ -70,6 +70,13 @@ impl Double {
         self.state.lock().unwrap().files.push_back(said);
     }
 
+    /// Waits until it was asked this.
+    pub async fn until_asked(&self, what: &str) {
+        while self.asked(what) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// It is asked `n` more times whether the run is done, and says no.
     pub fn runs_for(&self, n: usize) {
         (0..n).for_each(|_| self.on_poll(Said::Answer(200, json!({"state": "processing"}))));
