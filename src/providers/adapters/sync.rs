@@ -193,14 +193,21 @@ struct Generation {
     status: String,
     output_url: Option<Url>,
     error: Option<String>,
-    #[serde(alias = "error_code")]
+    /// The newer name of the code.
     error_code: Option<String>,
+    #[serde(rename = "error_code")]
+    older_error_code: Option<String>,
+}
+
+impl Generation {
+    fn code(&self) -> &str {
+        self.error_code.as_deref().or(self.older_error_code.as_deref()).unwrap_or_default()
+    }
 }
 
 fn progress(generation: Generation) -> Result<Progress, Fault> {
     let words = || {
-        let code = generation.error_code.as_deref().unwrap_or_default();
-        brief(&format!("{code}: {}", generation.error.as_deref().unwrap_or_default()))
+        brief(&format!("{}: {}", generation.code(), generation.error.as_deref().unwrap_or_default()))
     };
     Ok(match generation.status.as_str() {
         "PENDING" => Progress::Queued,
@@ -212,7 +219,7 @@ fn progress(generation: Generation) -> Result<Progress, Fault> {
             Progress::Done(Outputs { files: vec![file], ..Outputs::default() })
         }
         "FAILED" => {
-            Progress::Failed(Fault::refused(failure(generation.error_code.as_deref().unwrap_or_default()), words()))
+            Progress::Failed(Fault::refused(failure(generation.code()), words()))
         }
         "REJECTED" => {
             let words = words();
@@ -316,6 +323,8 @@ mod tests {
         let inaccessible = "generation_input_video_inaccessible";
         assert_eq!(kind(json!({ "status": "FAILED", "error_code": inaccessible })), Kind::InvalidInput);
         assert_eq!(kind(json!({ "status": "FAILED", "errorCode": "generation_timeout" })), Kind::Failed);
+        let both = json!({ "status": "FAILED", "errorCode": inaccessible, "error_code": inaccessible });
+        assert_eq!(kind(both), Kind::InvalidInput);
         assert_eq!(kind(json!({ "status": "REJECTED", "error": "violates our policy" })), Kind::Moderated);
         assert_eq!(kind(json!({ "status": "REJECTED", "error": "too short" })), Kind::InvalidInput);
     }
