@@ -100,8 +100,8 @@ fn adapters_do_not_know_each_other() {
     let names: BTreeSet<_> = sources().filter_map(|source| name(&source.path)).filter(|name| name != "mod").collect();
     let breaches = sources().filter_map(|source| Some((name(&source.path)?, source))).flat_map(|(own, source)| {
         let others = names.iter().filter(move |other| *other != &own && own != "mod");
-        let named = others.filter(|other| source.code.contains(&format!("adapters::{other}")) || source.imports(other));
-        named.map(|other| (source.path.clone(), other.clone())).collect::<Vec<_>>()
+        let met = others.filter(|other| source.code.contains(&format!("adapters::{other}")) || source.imports(other));
+        met.map(|other| (source.path.clone(), other.clone())).collect::<Vec<_>>()
     });
     check(breaches, &[]);
 }
