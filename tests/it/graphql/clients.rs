@@ -25,7 +25,7 @@ async fn run(mut command: Command) -> Output {
     let program = command.as_std().get_program().to_owned();
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
     output.unwrap_or_else(|error| {
-        panic!("{program:?} does not run: {error}. These tests need Node 20, npm, Python 3 and curl.")
+        panic!("{program:?} does not run: {error}. These tests need Node 20, npm, Python 3, curl and Chromium.")
     })
 }
 
@@ -47,7 +47,7 @@ async fn install() -> PathBuf {
     fs::create_dir_all(&to).unwrap();
     let lock = fs::read(from.join("package-lock.json")).unwrap();
     let known = fs::read(to.join("installed-lock.json")).unwrap_or_default();
-    for name in ["package.json", "package-lock.json", "audits.mjs", "ws.mjs", "sse.mjs"] {
+    for name in ["package.json", "package-lock.json", "audits.mjs", "graphiql.mjs", "ws.mjs", "sse.mjs"] {
         fs::copy(from.join(name), to.join(name)).unwrap();
     }
     for name in ["doitong.mjs", "apollo.mjs"] {
@@ -83,7 +83,7 @@ async fn python() -> &'static Path {
 }
 
 /// A server with live workers.
-async fn live() -> TestApp {
+pub async fn live() -> TestApp {
     let app = TestApp::start().await;
     worker::start(&app.app, &app.app.draining);
     app
@@ -95,7 +95,7 @@ fn told(mut command: Command, app: &TestApp) -> Command {
     command
 }
 
-async fn node(app: &TestApp, arguments: &[&str]) -> String {
+pub async fn node(app: &TestApp, arguments: &[&str]) -> String {
     let mut command = Command::new("node");
     command.args(arguments).current_dir(packages().await);
     must(told(command, app)).await

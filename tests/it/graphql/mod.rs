@@ -5,6 +5,7 @@ mod clients;
 mod dialect;
 mod document;
 mod errors;
+mod graphiql;
 mod headers;
 mod limits;
 mod listing;
