@@ -22,14 +22,15 @@ const MAY_USE: &[(&str, &str)] = &[
     ("webhooks", "domain db"),
     ("accounts", "domain db config"),
     ("providers", "domain catalog media egress"),
+    ("health", "domain db catalog"),
     ("jobs", "domain db ledger webhooks catalog limits providers"),
-    ("app", "domain db config lifecycle accounts catalog egress jobs ledger limits media providers webhooks"),
+    ("app", "domain db config lifecycle accounts catalog egress health jobs ledger limits media providers webhooks"),
     ("graphql", "app domain config accounts catalog jobs ledger limits media webhooks"),
     ("http", "app domain config graphql accounts catalog jobs ledger limits media webhooks"),
-    ("worker", "app domain lifecycle accounts catalog egress jobs ledger limits media providers webhooks"),
+    ("worker", "app domain lifecycle accounts catalog egress health jobs ledger limits media providers webhooks"),
     (
         "cli",
-        "app domain db config lifecycle telemetry http graphql worker accounts catalog egress jobs ledger limits media \
+        "app domain db config lifecycle telemetry http graphql worker accounts catalog egress health jobs ledger limits media \
          providers webhooks",
     ),
     ("main", "cli"),
