@@ -206,9 +206,7 @@ impl Generation {
 }
 
 fn progress(generation: Generation) -> Result<Progress, Fault> {
-    let words = || {
-        brief(&format!("{}: {}", generation.code(), generation.error.as_deref().unwrap_or_default()))
-    };
+    let words = || brief(&format!("{}: {}", generation.code(), generation.error.as_deref().unwrap_or_default()));
     Ok(match generation.status.as_str() {
         "PENDING" => Progress::Queued,
         "PROCESSING" => Progress::Running(None),
@@ -218,9 +216,7 @@ fn progress(generation: Generation) -> Result<Progress, Fault> {
                 Output { source: Source::Url { url, authorized: false }, content_type: Some("video/mp4".into()) };
             Progress::Done(Outputs { files: vec![file], ..Outputs::default() })
         }
-        "FAILED" => {
-            Progress::Failed(Fault::refused(failure(generation.code()), words()))
-        }
+        "FAILED" => Progress::Failed(Fault::refused(failure(generation.code()), words())),
         "REJECTED" => {
             let words = words();
             let moderated = ["policy", "moderat"].iter().any(|hint| words.to_lowercase().contains(hint));
