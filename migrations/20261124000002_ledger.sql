@@ -9,13 +9,8 @@ create table ledger_transfer (
     amount bigint not null constraint ledger_transfer_amount_positive check (amount > 0),
     at timestamptz not null,
     closes boolean not null generated always as (kind in ('capture', 'release')) stored,
-    -- What a closing transfer closes; see the foreign key.
-    opening boolean generated always as (case when kind in ('capture', 'release') then false end) stored,
     -- A reference is opened once and closed once: nothing is charged twice.
-    constraint ledger_transfer_once primary key (account_id, reference, closes),
-    -- Nothing is captured or released that was not held.
-    constraint ledger_transfer_closes_a_hold foreign key (account_id, reference, opening)
-        references ledger_transfer (account_id, reference, closes)
+    constraint ledger_transfer_once primary key (account_id, reference, closes)
 );
 
 create function ledger_is_immutable() returns trigger language plpgsql as $$
@@ -23,8 +18,22 @@ begin
     raise exception 'ledger rows are immutable' using errcode = 'restrict_violation';
 end
 $$;
-create trigger ledger_transfer_immutable before update or delete on ledger_transfer
+create trigger ledger_transfer_immutable before update or delete or truncate on ledger_transfer
     for each statement execute function ledger_is_immutable();
+
+-- Nothing is captured or released that was not held, in the same purse and of the same amount. A foreign key could not
+-- tell a hold from a top-up without another index, and would lock the hold's row.
+create function ledger_closes_a_hold() returns trigger language plpgsql as $$
+begin
+    if not exists (select from ledger_transfer h where h.account_id = new.account_id and h.reference = new.reference
+            and not h.closes and h.kind = 'hold' and h.mode = new.mode and h.amount = new.amount) then
+        raise exception 'only what is held is captured or released' using errcode = 'foreign_key_violation';
+    end if;
+    return new;
+end
+$$;
+create trigger ledger_transfer_closes_a_hold before insert on ledger_transfer
+    for each row when (new.kind in ('capture', 'release')) execute function ledger_closes_a_hold();
 
 -- The two entries of each transfer.
 create view ledger_entry as

@@ -42,38 +42,53 @@ create function generation_id_floor(moment timestamptz) returns uuid language sq
     select (lpad(to_hex((extract(epoch from moment) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid
 $$;
 
--- Makes the partitions of a month and the months after it, where they are missing.
+-- Ids outside the months made so far (a clock that is far off, months without a running service) find a place here.
+create table generation_other partition of generation default;
+
+-- Makes the partitions of a month and the months after it, where they are missing. A month that has rows in the default
+-- partition stays there.
 create function make_generation_partitions(first_month date, months integer) returns void language plpgsql as $$
 declare
     month timestamptz;
     partition text;
+    first_id uuid;
+    next_id uuid;
 begin
+    -- Several processes do this at once.
+    perform pg_advisory_xact_lock(hashtextextended('generation partitions', 0));
     for n in 0 .. months - 1 loop
         month := (date_trunc('month', first_month::timestamp) + make_interval(months => n)) at time zone 'UTC';
         partition := 'generation_' || to_char(month at time zone 'UTC', 'YYYY_MM');
-        if to_regclass(partition) is null then
+        first_id := generation_id_floor(month);
+        next_id := generation_id_floor((month at time zone 'UTC' + interval '1 month') at time zone 'UTC');
+        if to_regclass(partition) is null
+                and not exists (select from generation_other where generation_id >= first_id and generation_id < next_id) then
             execute format('create table %I partition of generation for values from (%L) to (%L) with (fillfactor = 85)',
-                partition, generation_id_floor(month), generation_id_floor((month at time zone 'UTC' + interval '1 month') at time zone 'UTC'));
+                partition, first_id, next_id);
         end if;
     end loop;
 end
 $$;
 select make_generation_partitions((now() at time zone 'UTC')::date, 3);
--- Ids outside the months made so far (a clock that is far off) still find a place.
-create table generation_other partition of generation default;
 
--- Drops the partitions that ended before the months kept, unless something in them is still under way.
+-- Drops the partitions that ended before the months kept, with the deliveries of their generations, unless something in
+-- them is still under way.
 create function drop_generation_partitions(now timestamptz, months integer) returns void language plpgsql as $$
 declare
     partition text;
+    next_id uuid;
 begin
+    perform pg_advisory_xact_lock(hashtextextended('generation partitions', 0));
     for partition in
         select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
         where i.inhparent = 'generation'::regclass and c.relname ~ '^generation_\d{4}_\d{2}$'
             and to_date(right(c.relname, 7), 'YYYY_MM') < date_trunc('month', (now at time zone 'UTC') - make_interval(months => months))
+        order by c.relname
     loop
-        if not exists (select from job where generation_id < generation_id_floor(
-            (to_date(right(partition, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC')) then
+        next_id := generation_id_floor((to_date(right(partition, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC');
+        if not exists (select from job where generation_id < next_id) then
+            delete from delivery where generation_id < next_id;
+            delete from delivery_attempt where generation_id < next_id;
             execute format('drop table %I', partition);
         end if;
     end loop;

@@ -1,14 +1,14 @@
 -- The end of generations, a batch at a time: status, credits, webhook outbox and the next waiting job, all or nothing.
 --
 -- p_lease: what the worker holds; null for a caller's cancel, which needs none. p_stop: when the upstream is still to be
--- told, the moment for it; the job then stays as 'stopping'. An item that has ended already, or whose lease was lost,
--- changes nothing and is not returned.
+-- told, the moment for it (now, where it is known what the upstream calls the job); the job then stays as 'stopping'. An
+-- item that has ended already, or whose lease was lost, changes nothing and is not returned.
 
 create function settle(
     p_now timestamptz, p_account bigint[], p_mode text[], p_generation uuid[], p_lease uuid[], p_status text[],
     p_assets jsonb[], p_metadata jsonb[], p_error_code text[], p_error_reason text[], p_error_message text[],
     p_error_retryable boolean[], p_attempts jsonb[], p_stop timestamptz[]
-) returns table (o_item integer, o_promoted boolean) language plpgsql as $$
+) returns table (o_item integer) language plpgsql as $$
 declare
     account bigint;
     its_mode text;
@@ -26,7 +26,6 @@ begin
         group by 1, 2 order by 1, 2
     loop
         select * into strict p from purse where purse.account_id = account and purse.mode = its_mode for update;
-        o_promoted := false;
         foreach o_item in array items loop
             select j.stage, j.submitted_at into was_stage, submitted from job j
             where j.generation_id = p_generation[o_item] and j.account_id = account and j.stage <> 'stopping'
@@ -36,7 +35,12 @@ begin
             update generation g set status = p_status[o_item], assets = p_assets[o_item], metadata = p_metadata[o_item],
                 error_code = p_error_code[o_item], error_reason = p_error_reason[o_item],
                 error_message = p_error_message[o_item], error_retryable = p_error_retryable[o_item],
-                attempts = coalesce(p_attempts[o_item], g.attempts), completed_at = p_now,
+                attempts = case
+                    when p_attempts[o_item] is not null then p_attempts[o_item]
+                    when g.attempts -> -1 ->> 'outcome' = 'ACCEPTED' then jsonb_set(jsonb_set(g.attempts,
+                        '{-1,outcome}', to_jsonb(p_status[o_item])), '{-1,endedAt}', to_jsonb(p_now))
+                    else g.attempts end,
+                completed_at = p_now,
                 started_at = coalesce(g.started_at, submitted)
             where g.account_id = account and g.generation_id = p_generation[o_item]
                 and g.status in ('PENDING', 'PROCESSING')
@@ -45,7 +49,8 @@ begin
             if p_stop[o_item] is null or was_stage in ('waiting', 'ready') then
                 delete from job j where j.generation_id = p_generation[o_item];
             else
-                update job j set stage = 'stopping', lease = null, due_at = p_stop[o_item], failures = 0
+                update job j set stage = 'stopping', lease = null, failures = 0,
+                    due_at = case when j.handle is null then p_stop[o_item] else p_now end
                 where j.generation_id = p_generation[o_item];
             end if;
             insert into ledger_transfer (account_id, mode, reference, kind, amount, at)
@@ -72,7 +77,6 @@ begin
                 update job set stage = 'ready', due_at = p_now where generation_id = next_job;
                 p.waiting := p.waiting - 1;
                 p.running := p.running + 1;
-                o_promoted := true;
             end loop;
             return next;
         end loop;

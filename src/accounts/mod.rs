@@ -281,9 +281,10 @@ impl Accounts {
 
     /// Brings the limits of all accounts in line with the configured plans. Run at start and when they are read anew.
     pub async fn apply_plans(&self) -> sqlx::Result<()> {
-        for account in store::list_accounts(&self.pool).await? {
-            let limits = account.agreed.over(&self.limits_of(account.plan));
+        for AccountRow { name, .. } in store::list_accounts(&self.pool).await? {
             let mut tx = self.pool.begin().await?;
+            let Some(account) = store::find_account_for_update(&mut tx, &name).await? else { continue };
+            let limits = account.agreed.over(&self.limits_of(account.plan));
             if store::set_limits(&mut tx, account.account, &limits, self.clock.now()).await? {
                 store::promote_waiting(&mut tx, account.account, self.clock.now()).await?;
             }

@@ -327,6 +327,10 @@ pub(super) async fn set_limits(
     limits: &PlanLimits,
     now: Timestamp,
 ) -> sqlx::Result<bool> {
+    // In the order in which admission locks them.
+    sqlx::query!("select mode from purse where account_id = $1 order by mode for update", account.get())
+        .fetch_all(&mut *conn)
+        .await?;
     let done = sqlx::query!(
         "
         update purse set

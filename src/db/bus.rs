@@ -27,7 +27,7 @@ const IDS_A_MESSAGE: usize = 200;
 
 /// The bus of this process.
 pub struct Bus {
-    /// Some job or delivery may be due.
+    /// Some job or delivery may be due. Wakes those who registered before; the others are about to look.
     pub due: Notify,
     changed: broadcast::Sender<GenerationId>,
     keys: broadcast::Sender<()>,
@@ -109,7 +109,11 @@ impl Bus {
         };
         let receiving = async {
             while !stop.is_cancelled() {
-                if let Some(Err(error)) = stop.run_until_cancelled(self.listen(pool)).await {
+                let ended = stop.run_until_cancelled(self.listen(pool)).await;
+                // At the end the pool may be closed already.
+                if let Some(Err(error)) = ended
+                    && !stop.is_cancelled()
+                {
                     tracing::warn!(%error, "notifications are interrupted; polling goes on");
                     stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await;
                 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_graphql::parser::{
-    parse_query,
+    self, parse_query,
     types::{ExecutableDocument, OperationType},
 };
 use sha2::{Digest as _, Sha256};
@@ -68,8 +68,7 @@ impl Documents {
         }
         limits::check_text(query, &self.limits)?;
         check_nesting(query)?;
-        let mut document =
-            parse_query(query).map_err(|error| ApiError::parse(format!("The query is not GraphQL: {error}")))?;
+        let mut document = parse_query(query).map_err(|error| not_graphql(&error))?;
         let Some(operation) = dialect::executed(&document, operation_name) else {
             return Err(ApiError::validation(match operation_name {
                 Some(name) => {
@@ -112,6 +111,15 @@ fn keep<K: std::hash::Hash + Eq, V>(kept: &Mutex<HashMap<K, V>>, key: K, value: 
         kept.clear();
     }
     kept.insert(key, value);
+}
+
+fn not_graphql(error: &parser::Error) -> ApiError {
+    // Of a syntax error's text, which quotes the document, the last line says what was expected.
+    let text = error.to_string();
+    let what = text.lines().last().unwrap_or_default().trim_start_matches([' ', '=']);
+    let locations: Vec<_> = error.positions().collect();
+    let place = locations.first().map(|at| format!(" at line {}, column {}", at.line, at.column)).unwrap_or_default();
+    ApiError { locations, ..ApiError::parse(format!("The query is not GraphQL: {what}{place}.")) }
 }
 
 /// Brackets within brackets that a document may have: the parser calls itself for each.

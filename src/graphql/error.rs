@@ -26,6 +26,8 @@ pub struct ApiError {
     pub retry_after: Option<u64>,
     /// The generation it is about.
     pub generation_id: Option<GenerationId>,
+    /// Where in the document it is, when it is about that.
+    pub locations: Vec<Pos>,
 }
 
 /// The code of a request that was refused for a limit.
@@ -122,10 +124,10 @@ impl ApiError {
         Self { retryable: true, retry_after: Some(1), reason: Some("UNAVAILABLE"), ..Self::new(INTERNAL, message) }
     }
 
-    /// The error in a response, outside of any field.
-    pub fn at(self, locations: Vec<Pos>, path: Vec<PathSegment>) -> ServerError {
+    /// The error in a response.
+    pub fn at(self, path: Vec<PathSegment>) -> ServerError {
         let extensions = Some(self.extensions());
-        ServerError { extensions, locations, path, ..ServerError::new(self.message, None) }
+        ServerError { extensions, locations: self.locations, path, ..ServerError::new(self.message, None) }
     }
 
     fn extensions(&self) -> ErrorExtensionValues {

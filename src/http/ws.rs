@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Edge,
-    answer::{self, completed},
+    answer::{self, Sent, completed},
     auth,
     graphql::{graphql_request, prepare},
     operation::{self, Parameters},
@@ -164,7 +164,11 @@ impl Connection {
     async fn receive(&mut self, socket: &mut WebSocket, message: Message) -> Result<Option<()>, Close> {
         let text = match message {
             Message::Text(text) => text,
-            Message::Close(_) => return Ok(None),
+            Message::Close(_) => {
+                // Sends the reply, after which there is nothing to receive.
+                socket.recv().await;
+                return Ok(None);
+            }
             Message::Ping(_) | Message::Pong(_) => return Ok(Some(())),
             Message::Binary(_) => return Err(Close(code::BAD_REQUEST, "Messages are JSON text".to_owned())),
         };
@@ -247,7 +251,7 @@ impl Connection {
             Outgoing::Next(_, result) if was_revoked(&result) => {
                 return Err(Close(code::FORBIDDEN, "Forbidden".to_owned()));
             }
-            Outgoing::Next(id, result) => json!({"id": id, "type": "next", "payload": result}),
+            Outgoing::Next(id, result) => json!({"id": id, "type": "next", "payload": Sent::from(&*result)}),
             Outgoing::Errors(id, errors) => {
                 self.running.remove(&id);
                 json!({"id": id, "type": "error", "payload": errors})

@@ -16,8 +16,8 @@ pub enum Cancel {
     NotFound,
 }
 
-/// How long a submit that is under way may take to say what the upstream calls the job.
-const LATE_ANSWER: Duration = Duration::from_mins(3);
+/// How long a submit that is under way may take to say what the upstream calls the job; more than the longest call.
+const LATE_ANSWER: Duration = Duration::from_mins(6);
 
 impl Jobs {
     /// Cancels a generation in whatever state it is; the credits are released, the upstream is told by a worker.
@@ -27,9 +27,7 @@ impl Jobs {
             return Ok(Cancel::TooLate);
         }
         let now = self.clock.now();
-        let submitted = generation.started_at.is_some();
-        let stop_at = if submitted { now } else { now + time_delta(LATE_ANSWER) };
-        let settlement = Settlement::of_caller(&generation, now, stop_at);
+        let settlement = Settlement::of_caller(&generation, now, now + time_delta(LATE_ANSWER));
         let settled = self.settlements.run(settlement).await??;
         Ok(if self.ended(id, settled) { Cancel::Cancelled } else { Cancel::TooLate })
     }

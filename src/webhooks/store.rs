@@ -95,8 +95,10 @@ pub(super) async fn record(
     sqlx::query!(
         "
         with recorded as (
-            update delivery set attempts = attempts + 1, round = round + 1, last_status = $3, lease = null,
-                delivered = delivered or $4, due_at = case when lease = $2 then $5 else due_at end
+            -- Without the lease it was made due again meanwhile; what follows is then not this attempt's to say.
+            update delivery set attempts = attempts + 1, last_status = $3, delivered = delivered or $4,
+                round = case when lease = $2 then round + 1 else round end,
+                due_at = case when lease = $2 then $5 else due_at end, lease = nullif(lease, $2)
             where generation_id = $1
             returning attempts
         )
@@ -156,6 +158,10 @@ pub(super) async fn current_secret(conn: &mut PgConnection, account: AccountId) 
 }
 
 pub(super) async fn expire_secrets(conn: &mut PgConnection, account: AccountId, at: Timestamp) -> sqlx::Result<()> {
+    // One rotation at a time: the next one must see the secret that this one makes.
+    sqlx::query!("select account_id from account where account_id = $1 for no key update", account.get())
+        .fetch_one(&mut *conn)
+        .await?;
     sqlx::query!(
         "update webhook_secret set expires_at = $2 where account_id = $1 and expires_at is null",
         account.get(),

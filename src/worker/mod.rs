@@ -17,76 +17,98 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, domain::Timestamp};
+use crate::{
+    app::App,
+    domain::{Clock, Timestamp},
+};
 
 /// How long the pool rests without a hint.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// When this process knows that something will be due.
+/// The moments at which this process knows that something will be due.
 #[derive(Default)]
-struct Wakes(Mutex<BinaryHeap<Reverse<Timestamp>>>);
+struct Wakes {
+    moments: Mutex<BinaryHeap<Reverse<Timestamp>>>,
+    added: Notify,
+}
 
 impl Wakes {
     fn push(&self, at: Timestamp) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Reverse(at));
+        self.moments.lock().unwrap_or_else(PoisonError::into_inner).push(Reverse(at));
+        self.added.notify_one();
     }
 
-    /// How long to rest: until the next known moment, but not longer than `LOOK_EVERY`.
-    fn rest(&self, now: Timestamp) -> Duration {
-        let mut moments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while moments.peek().is_some_and(|Reverse(at)| *at <= now) {
+    /// Rests until the next known moment after the last look, but not longer than `LOOK_EVERY`.
+    async fn rest(&self, clock: &Clock, looked_at: Timestamp) {
+        let longest = tokio::time::sleep(LOOK_EVERY);
+        tokio::pin!(longest);
+        loop {
+            let next = self.wait(clock.now(), looked_at);
+            tokio::select! {
+                () = &mut longest => return,
+                () = tokio::time::sleep(next) => return,
+                () = self.added.notified() => {}
+            }
+        }
+    }
+
+    fn wait(&self, now: Timestamp, looked_at: Timestamp) -> Duration {
+        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        while moments.peek().is_some_and(|Reverse(at)| *at <= looked_at) {
             moments.pop();
         }
-        moments.peek().and_then(|Reverse(at)| (*at - now).to_std().ok()).map_or(LOOK_EVERY, |wait| wait.min(LOOK_EVERY))
+        moments.peek().map_or(LOOK_EVERY, |Reverse(at)| (*at - now).to_std().unwrap_or_default())
     }
 }
 
 /// Starts the pool and the upkeep. They end when `stop` is cancelled; steps under way (`App::work`) go on.
 pub fn start(app: &Arc<App>, stop: &CancellationToken) {
-    let (jobs, deliveries) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
-    app.spawn("jobs", stop, claim_loop(app.clone(), stop.clone(), jobs, claim_jobs));
-    app.spawn("deliveries", stop, claim_loop(app.clone(), stop.clone(), deliveries, deliver::claim_deliveries));
+    app.spawn("jobs", stop, claim_loop(app.clone(), stop.clone(), claim_jobs));
+    app.spawn("deliveries", stop, claim_loop(app.clone(), stop.clone(), deliver::claim_deliveries));
     app.spawn("upkeep", stop, upkeep::run(app.clone(), stop.clone()));
 }
 
 /// A step under way: what it does, and when it wants to be looked at again.
 type Step = std::pin::Pin<Box<dyn Future<Output = Option<Timestamp>> + Send>>;
 
-async fn claim_loop<C, F>(app: Arc<App>, stop: CancellationToken, wakes: Arc<Wakes>, claim: C)
+async fn claim_loop<C, F>(app: Arc<App>, stop: CancellationToken, claim: C)
 where
     C: Fn(Arc<App>, u32) -> F + Send,
     F: Future<Output = anyhow::Result<Vec<Step>>> + Send,
 {
-    let slots = Arc::new(Semaphore::new(app.config.worker.concurrency as usize));
+    let (wakes, slots) = (Arc::new(Wakes::default()), Arc::new(Semaphore::new(app.config.worker.concurrency as usize)));
     while !stop.is_cancelled() {
         let due = app.bus.due.notified();
         tokio::pin!(due);
         due.as_mut().enable();
-        let Some(Ok(first)) = stop.run_until_cancelled(slots.clone().acquire_owned()).await else { return };
-        let free = u32::try_from(slots.available_permits() + 1).unwrap_or(u32::MAX);
+        let Some(Ok(first)) = stop.run_until_cancelled(slots.acquire()).await else { return };
+        let free = slots.available_permits() + 1;
         drop(first);
-        let steps = claim(app.clone(), free).await.unwrap_or_else(|error| {
+        let looked_at = app.clock.now();
+        let steps = claim(app.clone(), u32::try_from(free).unwrap_or(u32::MAX)).await.unwrap_or_else(|error| {
             tracing::warn!(error = format!("{error:#}"), "nothing could be claimed; trying again");
             Vec::new()
         });
-        let found = !steps.is_empty();
+        let is_all = steps.len() < free;
         for step in steps {
             let Ok(slot) = slots.clone().acquire_owned().await else { return };
-            let (wakes, app_bus) = (wakes.clone(), app.clone());
+            let wakes = wakes.clone();
             app.work.spawn(async move {
                 if let Some(at) = step.await {
                     wakes.push(at);
                 }
                 drop(slot);
-                app_bus.bus.due.notify_waiters();
             });
         }
-        if !found {
-            let rest = tokio::time::timeout(wakes.rest(app.clock.now()), due);
-            let _ = stop.run_until_cancelled(rest).await;
+        if is_all {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = due => {}
+                () = wakes.rest(&app.clock, looked_at) => {}
+            }
         }
     }
 }

@@ -9,20 +9,31 @@ pub fn back_off(failures: u32, asked: Option<Duration>, jitter: f64) -> Duration
     own.mul_f64(1.0 + 0.2 * jitter.clamp(0.0, 1.0)).max(asked.unwrap_or_default())
 }
 
-/// The first look after a submit: a bit before the expected end, so that a run that takes as long as usual is seen early.
+/// The first look after a submit: half-way to the expected end.
 pub fn first_look(expected: Duration) -> Duration {
-    expected.mul_f64(0.6).clamp(Duration::from_millis(200), Duration::from_mins(10))
+    next_look(Duration::ZERO, expected)
 }
 
-/// The next look at a run: closer around the expected end, further apart when it drags on.
+/// The next look at a run: at half and at three quarters of the expected time, then so often that the end is seen within
+/// 3 % of the run (or 2 s) of it, until a tenth after the expected end; then, as the estimate was off, within 10 %. The
+/// longest wait is an hour, and one minute once the end is near.
 pub fn next_look(elapsed: Duration, expected: Duration) -> Duration {
-    let least = expected.mul_f64(0.03).clamp(Duration::from_millis(100), Duration::from_secs(10));
-    let wait = if elapsed < expected { (expected - elapsed).mul_f64(0.5) } else { (elapsed - expected).mul_f64(0.25) };
-    wait.clamp(least, Duration::from_mins(1))
+    let until = |share: f64| expected.mul_f64(share).saturating_sub(elapsed);
+    let least = expected.mul_f64(0.2).clamp(Duration::from_millis(50), Duration::from_secs(2));
+    let (wait, most) = match elapsed.div_duration_f64(expected.max(Duration::from_millis(1))) {
+        ..0.45 => (until(0.5), Duration::from_hours(1)),
+        ..0.7 => (until(0.75), Duration::from_hours(1)),
+        ..0.9 => (until(0.925), Duration::from_hours(1)),
+        ..1.1 => (elapsed.mul_f64(0.03), Duration::from_mins(1)),
+        _ => (elapsed.mul_f64(0.1), Duration::from_mins(1)),
+    };
+    wait.clamp(least, most)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -32,19 +43,32 @@ mod tests {
         assert_eq!(back_off(1, Some(Duration::from_secs(90)), 1.0).as_secs(), 90);
     }
 
-    #[test]
-    fn a_usual_run_is_looked_at_a_few_times_and_seen_soon_after_its_end() {
-        for expected in [10, 60, 180, 600] {
-            let expected = Duration::from_secs(expected);
-            for share in [0.5, 0.9, 1.0, 1.1, 1.5] {
-                let end = expected.mul_f64(share);
-                let (mut at, mut looks) = (first_look(expected), 1);
-                while at < end {
-                    at += next_look(at, expected);
-                    looks += 1;
-                }
-                assert!(looks <= 12, "{looks} looks at {expected:?} x {share}");
-            }
+    /// How many looks a run takes, and how long after its end the last one is.
+    fn looks(expected: Duration, end: Duration) -> (u32, Duration) {
+        let (mut at, mut looks) = (first_look(expected), 1);
+        while at < end {
+            at += next_look(at, expected);
+            looks += 1;
+        }
+        (looks, at - end)
+    }
+
+    proptest! {
+        #[test]
+        fn a_usual_run_is_looked_at_a_few_times_and_seen_soon_after_its_end(seconds in 5_u64..1800, share in 0.9_f64..1.05) {
+            let expected = Duration::from_secs(seconds);
+            let end = expected.mul_f64(share);
+            let (looks, late) = looks(expected, end);
+            prop_assert!(looks <= 8, "{looks} looks at {expected:?} x {share}");
+            prop_assert!(late <= end.mul_f64(0.03).max(Duration::from_secs(2)), "{late:?} late at {expected:?} x {share}");
+        }
+
+        #[test]
+        fn a_run_that_drags_on_is_seen_within_a_tenth_and_a_minute(seconds in 5_u64..1800, share in 1.1_f64..10.0) {
+            let expected = Duration::from_secs(seconds);
+            let end = expected.mul_f64(share);
+            let (_, late) = looks(expected, end);
+            prop_assert!(late <= end.mul_f64(0.1).clamp(Duration::from_secs(2), Duration::from_mins(1)), "{late:?} late");
         }
     }
 }

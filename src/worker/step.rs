@@ -7,7 +7,10 @@ use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use rand::RngExt as _;
 use serde_json::Value;
 
-use super::{lease_for, retry, store_result};
+use super::{
+    lease_for, retry,
+    store_result::{self, Kept, NotKept},
+};
 use crate::{
     app::App,
     catalog::RouteId,
@@ -17,11 +20,18 @@ use crate::{
         Attempt, Change, Claimed, End, Ending, Failure, Lease, LeaseLost, Outcome, Stage,
         state::{self, Next},
     },
-    providers::{Cancelled, Handle, Task},
+    media::KeepError,
+    providers::{Handle, Reconciled, Submitted, Task},
 };
 
 /// Times that telling an upstream to stop is tried.
 const STOP_TRIES: u32 = 5;
+/// Times that bytes in hand are offered to a media store that fails; about three minutes.
+const IN_HAND_TRIES: u32 = 10;
+/// The wait before an upstream is asked again for results that it has already told, as so many failures have it.
+const ASK_AGAIN: u32 = 3;
+/// How long a step may go on that has lost its lease.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long a request whose answer was lost may still be on its way.
 const SETTLE: Duration = Duration::from_secs(3);
 /// What a run in the sandbox takes, for looking at it.
@@ -41,12 +51,10 @@ pub(super) struct Work {
 pub(super) async fn run(app: Arc<App>, lease: Lease, job: Claimed) -> Option<Timestamp> {
     let task = task_of(&app, &job);
     let work = Work { app, lease, job, task };
-    let heartbeat = work.keep_lease();
-    let step = work.step();
     let result = tokio::select! {
-        result = step => result,
-        // A submit goes on without its lease: what the upstream calls the job must not be lost.
-        () = heartbeat, if work.job.stage != Stage::Ready => Ok(None),
+        biased;
+        result = work.step() => result,
+        () = work.keep_lease() => Ok(None),
     };
     result.unwrap_or_else(|error| {
         tracing::warn!(job.id = %work.job.id, error = format!("{error:#}"), "a step was not recorded; its lease will run out");
@@ -78,7 +86,7 @@ impl Work {
             Stage::Submitting => self.reconcile().await,
             Stage::Running => self.poll().await,
             Stage::Storing => match self.job.outputs.clone() {
-                Some(outputs) => self.store(outputs, self.job.failures).await,
+                Some(outputs) => self.store(&outputs, self.job.failures, self.job.attempts.clone()).await,
                 None => self.look(None, 0).await,
             },
             Stage::Stopping => self.stop().await,
@@ -86,21 +94,27 @@ impl Work {
         }
     }
 
-    /// Returns when the lease is lost.
+    /// Prolongs the lease, and returns when it is lost and the step is no longer worth its end.
     async fn keep_lease(&self) {
         let lease_for = lease_for(&self.app);
         loop {
             tokio::time::sleep(lease_for / 3).await;
             if let Ok(Err(LeaseLost)) = self.app.jobs.prolong(self.job.id, self.lease, lease_for).await {
-                return;
+                break;
             }
         }
+        if self.job.stage == Stage::Ready {
+            // A submit goes on without its lease: what the upstream calls the job must not be lost.
+            std::future::pending::<()>().await;
+        }
+        // A step that is just writing down its end has given up the lease itself.
+        tokio::time::sleep(LAST_WORDS).await;
     }
 
     async fn submit(&self) -> anyhow::Result<Option<Timestamp>> {
         if let Err(wait) = self.app.registry.take_turn(&self.job.upstream) {
             let due_at = self.now() + delta(wait);
-            let _ = self.app.jobs.put_back(&self.job, self.lease, due_at).await?;
+            let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, self.job.failures).await?;
             return Ok(Some(due_at));
         }
         let route = RouteId(self.job.route.clone());
@@ -121,7 +135,7 @@ impl Work {
         let attempt = self.attempt(started_at, &answer);
         let trouble = answer.as_ref().err().map(|fault| fault.kind);
         let handle = match &answer {
-            Ok(crate::providers::Submitted::Accepted { handle, .. }) => Some(handle.clone()),
+            Ok(Submitted::Accepted { handle, .. }) => Some(handle.clone()),
             _ => None,
         };
         let recorded = self.conclude(state::after_submit(answer), Some(attempt)).await?;
@@ -136,7 +150,7 @@ impl Work {
     /// that is still on its way has arrived.
     async fn reconcile_soon(&self) -> anyhow::Result<Option<Timestamp>> {
         let due_at = self.now() + delta(self.app.config.worker.scaled(SETTLE));
-        let _ = self.app.jobs.put_back(&self.job, self.lease, due_at).await?;
+        let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, self.job.failures).await?;
         Ok(Some(due_at))
     }
 
@@ -179,8 +193,7 @@ impl Work {
         let Some(handle) = &self.job.handle else { anyhow::bail!("a running job has no handle") };
         let answer = self.app.registry.poll(&self.job.upstream, &self.task, handle).await;
         let next = state::after_poll(answer);
-        let is_late = self.job.deadline_at.is_some_and(|deadline| deadline <= self.now());
-        if is_late && matches!(next, Next::Wait(_) | Next::AskAgain(_)) {
+        if self.is_late() && matches!(next, Next::Wait(_) | Next::AskAgain(_)) {
             return self
                 .fail(state::deadline(), self.job.attempts.clone(), Some(self.now()))
                 .await
@@ -206,7 +219,7 @@ impl Work {
             Next::Reconcile => self.reconcile_soon().await.map(Ok),
             Next::Submit => {
                 let until = self.patience_until();
-                self.advance(Change::Resubmit { due_at: self.now(), patience_until: until }, Some(&attempts)).await
+                self.advance(Change::Resubmit { due_at: self.now(), patience_until: until }, &attempts).await
             }
             Next::Fail(failure) => self.fail(failure, attempts, None).await,
         }
@@ -220,14 +233,14 @@ impl Work {
     ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
         let wait = after.unwrap_or_else(|| self.app.config.worker.scaled(retry::first_look(self.expected())));
         let (due_at, deadline_at) = (self.now() + delta(wait), self.now() + delta(self.deadline()));
-        self.advance(Change::Accepted { handle, due_at, deadline_at }, Some(attempts)).await
+        self.advance(Change::Accepted { handle, due_at, deadline_at }, attempts).await
     }
 
     async fn look(&self, progress: Option<u8>, failures: u32) -> anyhow::Result<Option<Timestamp>> {
         let elapsed = self.job.submitted_at.and_then(|at| (self.now() - at).to_std().ok()).unwrap_or_default();
         let wait = self.app.config.worker.scaled(retry::next_look(elapsed, self.expected()));
         let due_at = self.until_deadline(self.now() + delta(wait));
-        Ok(self.advance(Change::Look { due_at, progress, failures }, None).await?.unwrap_or_default())
+        Ok(self.advance(Change::Look { due_at, progress, failures }, &[]).await?.unwrap_or_default())
     }
 
     async fn ask_again(&self, fault: &Fault) -> anyhow::Result<Option<Timestamp>> {
@@ -241,11 +254,11 @@ impl Work {
                 let attempts = self.job.attempts.iter().cloned().chain([attempt]).collect();
                 return self.fail(state::submission_unknown(), attempts, None).await.map(Result::unwrap_or_default);
             }
-            let _ = self.app.jobs.put_back(&self.job, self.lease, due_at).await?;
+            let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, failures).await?;
             return Ok(Some(due_at));
         }
         let due_at = self.until_deadline(due_at);
-        Ok(self.advance(Change::Look { due_at, progress: None, failures }, None).await?.unwrap_or_default())
+        Ok(self.advance(Change::Look { due_at, progress: None, failures }, &[]).await?.unwrap_or_default())
     }
 
     /// Nothing was started: another route serves it, or the same one later, until patience is spent.
@@ -257,38 +270,35 @@ impl Work {
         let patience_until = self.job.patience_until.unwrap_or_else(|| self.patience_until());
         if let Some(choice) = self.app.fail_over(&self.job) {
             let to = Box::new(choice);
-            return self.advance(Change::FailOver { to, patience_until }, Some(attempts)).await;
+            return self.advance(Change::FailOver { to, patience_until }, attempts).await;
         }
-        let tries = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+        let here = attempts.iter().filter(|attempt| attempt.route.as_deref() == Some(&*self.job.route)).count();
+        let tries = u32::try_from(here).unwrap_or(u32::MAX);
         let due_at = self.now() + delta(self.back_off(tries, fault.retry_after));
         if due_at > patience_until {
             return self.fail(state::unavailable(fault.kind), attempts.to_vec(), None).await;
         }
-        self.advance(Change::Resubmit { due_at, patience_until }, Some(attempts)).await
+        self.advance(Change::Resubmit { due_at, patience_until }, attempts).await
     }
 
     /// Results are known. What must be fetched is written down first, so that a crash does not lose it.
     async fn keep(&self, outputs: Outputs, attempts: Vec<Attempt>) -> anyhow::Result<Option<Timestamp>> {
         if store_result::needs_download(&outputs) {
-            let change = Change::Store { outputs: outputs.clone(), due_at: self.now(), failures: 0 };
-            if self.app.jobs.advance(&self.job, self.lease, &change, Some(&attempts)).await?.is_err() {
+            let change = Change::Store { outputs: outputs.clone() };
+            if self.write(&change, &attempts).await?.is_err() {
                 return Ok(None);
             }
         }
-        self.store_with(outputs, 0, attempts).await
+        self.store(&outputs, 0, attempts).await
     }
 
-    async fn store(&self, outputs: Outputs, failures: u32) -> anyhow::Result<Option<Timestamp>> {
-        self.store_with(outputs, failures, self.job.attempts.clone()).await
-    }
-
-    async fn store_with(
+    async fn store(
         &self,
-        outputs: Outputs,
+        outputs: &Outputs,
         failures: u32,
         attempts: Vec<Attempt>,
     ) -> anyhow::Result<Option<Timestamp>> {
-        let kept = match store_result::keep_all(self, &outputs).await {
+        let kept = match self.keep_all(outputs).await {
             Ok(kept) => kept,
             Err(error) => return self.not_kept(outputs, failures + 1, attempts, &error).await,
         };
@@ -301,55 +311,78 @@ impl Work {
         Ok(None)
     }
 
+    /// Bytes that came with the answer to a submit are nowhere else: the media store is tried again right here.
+    async fn keep_all(&self, outputs: &Outputs) -> Result<Kept, NotKept> {
+        let mut failures = 0;
+        loop {
+            match store_result::keep_all(self, outputs).await {
+                Err(NotKept::Store(KeepError::Store(error)))
+                    if self.is_only_copy(outputs) && failures < IN_HAND_TRIES =>
+                {
+                    failures += 1;
+                    tracing::warn!(job.id = %self.job.id, failures, error = format!("{error:#}"), "the media store refuses a result");
+                    tokio::time::sleep(self.back_off(failures, None)).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn is_only_copy(&self, outputs: &Outputs) -> bool {
+        self.job.handle.is_none() && !store_result::needs_download(outputs)
+    }
+
+    /// The copy failed: fetch again, or ask the upstream again for what it lies behind, or give up.
     async fn not_kept(
         &self,
-        outputs: Outputs,
+        outputs: &Outputs,
         failures: u32,
         attempts: Vec<Attempt>,
-        error: &store_result::NotKept,
+        error: &NotKept,
     ) -> anyhow::Result<Option<Timestamp>> {
         tracing::warn!(job.id = %self.job.id, failures, %error, "a result could not be kept");
-        let can_wait = store_result::needs_download(&outputs) && failures < store_result::TRIES;
-        if !can_wait {
-            return self.fail(state::result_lost(), attempts, None).await.map(Result::unwrap_or_default);
+        let is_fetched = store_result::needs_download(outputs);
+        let is_stale = !is_fetched || matches!(error, NotKept::Gone);
+        if is_stale && self.job.handle.is_some() && !self.is_late() {
+            let due_at = self.until_deadline(self.now() + delta(self.back_off(ASK_AGAIN, None)));
+            let change = Change::Look { due_at, progress: None, failures: 0 };
+            return Ok(self.advance(change, &attempts).await?.unwrap_or_default());
         }
-        let due_at = self.now() + delta(self.back_off(failures, None));
-        let stale = matches!(error, store_result::NotKept::Gone) && self.job.handle.is_some();
-        let change = if stale {
-            Change::Look { due_at, progress: None, failures }
-        } else {
-            Change::Store { outputs, due_at, failures }
-        };
-        Ok(self.advance(change, Some(&attempts)).await?.unwrap_or_default())
+        if is_fetched && failures < store_result::TRIES {
+            let due_at = self.now() + delta(self.back_off(failures, None));
+            let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, failures).await?;
+            return Ok(Some(due_at));
+        }
+        self.fail(state::result_lost(), attempts, None).await.map(Result::unwrap_or_default)
     }
 
     /// The generation has ended before its upstream: tell it, where it can be told.
     async fn stop(&self) -> anyhow::Result<Option<Timestamp>> {
+        let (registry, upstream) = (&self.app.registry, &self.job.upstream);
         let handle = match &self.job.handle {
-            Some(handle) => Some(handle.clone()),
-            None => match self.app.registry.reconcile(&self.job.upstream, &self.task).await {
-                Ok(crate::providers::Reconciled::Found(handle)) => Some(handle),
-                _ => None,
-            },
+            Some(handle) => Ok(Some(handle.clone())),
+            // To look for it would start it.
+            None if registry.resends(upstream, &self.task) => Ok(None),
+            None => registry.reconcile(upstream, &self.task).await.map(|answer| match answer {
+                Reconciled::Found(handle) => Some(handle),
+                Reconciled::Absent | Reconciled::Unsupported => None,
+            }),
         };
-        let Some(handle) = handle else {
-            self.app.jobs.forget(self.job.id, self.lease).await?;
-            return Ok(None);
+        let told = match handle {
+            Ok(Some(handle)) => registry.cancel(upstream, &self.task, &handle).await.map(drop),
+            Ok(None) => Ok(()),
+            Err(fault) => Err(fault),
         };
-        match self.app.registry.cancel(&self.job.upstream, &self.task, &handle).await {
-            Ok(Cancelled::Stopped | Cancelled::TooLate | Cancelled::Unsupported) => {
-                self.app.jobs.forget(self.job.id, self.lease).await?;
-                Ok(None)
-            }
-            Err(_) if self.job.failures + 1 >= STOP_TRIES => {
-                self.app.jobs.forget(self.job.id, self.lease).await?;
-                Ok(None)
-            }
-            Err(fault) => {
-                let failures = self.job.failures + 1;
+        let failures = self.job.failures + 1;
+        match told {
+            Err(fault) if failures < STOP_TRIES => {
                 let due_at = self.now() + delta(self.back_off(failures, fault.retry_after));
-                self.app.jobs.stop_later(self.job.id, self.lease, due_at, failures).await?;
+                let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, failures).await?;
                 Ok(Some(due_at))
+            }
+            _ => {
+                self.app.jobs.forget(self.job.id, self.lease).await?;
+                Ok(None)
             }
         }
     }
@@ -372,21 +405,21 @@ impl Work {
     async fn advance(
         &self,
         change: Change,
-        attempts: Option<&[Attempt]>,
+        attempts: &[Attempt],
     ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
         let due_at = match &change {
-            Change::Accepted { due_at, .. }
-            | Change::Look { due_at, .. }
-            | Change::Store { due_at, .. }
-            | Change::Resubmit { due_at, .. } => *due_at,
-            Change::FailOver { .. } => self.now(),
+            Change::Accepted { due_at, .. } | Change::Look { due_at, .. } | Change::Resubmit { due_at, .. } => *due_at,
+            Change::Store { .. } | Change::FailOver { .. } => self.now(),
         };
-        let write =
-            || self.app.jobs.advance(&self.job, self.lease, &change, attempts).map_err(anyhow::Error::from).boxed();
-        Ok(insist(write).await?.map(|()| Some(due_at)))
+        Ok(self.write(&change, attempts).await?.map(|()| Some(due_at)))
     }
 
-    fn attempt(&self, started_at: Timestamp, answer: &Result<crate::providers::Submitted, Fault>) -> Attempt {
+    async fn write(&self, change: &Change, attempts: &[Attempt]) -> anyhow::Result<Result<(), LeaseLost>> {
+        insist(|| self.app.jobs.advance(&self.job, self.lease, change, attempts).map_err(anyhow::Error::from).boxed())
+            .await
+    }
+
+    fn attempt(&self, started_at: Timestamp, answer: &Result<Submitted, Fault>) -> Attempt {
         let (outcome, message) = match answer {
             Ok(_) => (Outcome::Accepted, None),
             Err(fault) => {
@@ -426,6 +459,10 @@ impl Work {
 
     pub(super) fn now(&self) -> Timestamp {
         self.app.clock.now()
+    }
+
+    fn is_late(&self) -> bool {
+        self.job.deadline_at.is_some_and(|deadline| deadline <= self.now())
     }
 
     fn until_deadline(&self, due_at: Timestamp) -> Timestamp {

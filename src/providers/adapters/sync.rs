@@ -31,11 +31,15 @@ use crate::{
         body::{Fields, text},
         files,
         http::{excerpt, preparing, unreadable},
+        resend,
     },
 };
 
 const BASE: &str = "https://api.sync.so/v2";
 const UPLOAD_LIMIT: Duration = Duration::from_mins(3);
+
+/// How long a key is remembered is not documented; so long it surely is.
+const KEY_LIFE: Duration = Duration::from_hours(1);
 
 /// The adapter for sync.
 pub struct Sync;
@@ -48,8 +52,7 @@ impl Provider for Sync {
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
         let input = Input::read(cx, task).await.map_err(preparing)?;
-        let key = format!("{}-{}", task.id, task.attempt);
-        let call = keyed(cx, cx.post(&format!("{BASE}/generate"))?)?.header("idempotency-key", &key);
+        let call = keyed(cx, cx.post(&format!("{BASE}/generate"))?)?.header("idempotency-key", &resend::key(task));
         let call = if input.files.is_empty() {
             call.json(&body(task, input.items))
         } else {
@@ -64,14 +67,14 @@ impl Provider for Sync {
     }
 
     async fn reconcile(&self, cx: &Cx, task: &Task) -> Result<Reconciled, Fault> {
-        match self.submit(cx, task).await {
-            Ok(Submitted::Accepted { handle, .. }) => Ok(Reconciled::Found(handle)),
-            Ok(Submitted::Done(_)) => Ok(Reconciled::Unsupported),
-            Err(Fault { kind: Kind::InvalidInput | Kind::Moderated, verdict: Verdict::Refused, .. }) => {
-                Ok(Reconciled::Absent)
-            }
-            Err(fault) => Err(fault),
+        if !resend::is_remembered(cx, task, KEY_LIFE) {
+            return Ok(Reconciled::Unsupported);
         }
+        resend::reconciled(self.submit(cx, task).await)
+    }
+
+    fn resends(&self, _task: &Task) -> bool {
+        true
     }
 
     async fn check(&self, cx: &Cx) -> Result<(), Fault> {
@@ -189,15 +192,20 @@ struct Generation {
     status: String,
     output_url: Option<Url>,
     error: Option<String>,
-    #[serde(alias = "error_code")]
+    /// The newer name of the code.
     error_code: Option<String>,
+    #[serde(rename = "error_code")]
+    older_error_code: Option<String>,
+}
+
+impl Generation {
+    fn code(&self) -> &str {
+        self.error_code.as_deref().or(self.older_error_code.as_deref()).unwrap_or_default()
+    }
 }
 
 fn progress(generation: Generation) -> Result<Progress, Fault> {
-    let words = || {
-        let code = generation.error_code.as_deref().unwrap_or_default();
-        excerpt(&format!("{code}: {}", generation.error.as_deref().unwrap_or_default()))
-    };
+    let words = || excerpt(&format!("{}: {}", generation.code(), generation.error.as_deref().unwrap_or_default()));
     Ok(match generation.status.as_str() {
         "PENDING" => Progress::Queued,
         "PROCESSING" => Progress::Running(None),
@@ -207,9 +215,7 @@ fn progress(generation: Generation) -> Result<Progress, Fault> {
                 Output { source: Source::Url { url, authorized: false }, content_type: Some("video/mp4".into()) };
             Progress::Done(Outputs { files: vec![file], ..Outputs::default() })
         }
-        "FAILED" => {
-            Progress::Failed(Fault::refused(failure(generation.error_code.as_deref().unwrap_or_default()), words()))
-        }
+        "FAILED" => Progress::Failed(Fault::refused(failure(generation.code()), words())),
         "REJECTED" => {
             let words = words();
             let moderated = ["policy", "moderat"].iter().any(|hint| words.to_lowercase().contains(hint));
@@ -312,6 +318,8 @@ mod tests {
         let inaccessible = "generation_input_video_inaccessible";
         assert_eq!(kind(json!({ "status": "FAILED", "error_code": inaccessible })), Kind::InvalidInput);
         assert_eq!(kind(json!({ "status": "FAILED", "errorCode": "generation_timeout" })), Kind::Failed);
+        let both = json!({ "status": "FAILED", "errorCode": inaccessible, "error_code": inaccessible });
+        assert_eq!(kind(both), Kind::InvalidInput);
         assert_eq!(kind(json!({ "status": "REJECTED", "error": "violates our policy" })), Kind::Moderated);
         assert_eq!(kind(json!({ "status": "REJECTED", "error": "too short" })), Kind::InvalidInput);
     }

@@ -1,3 +1,33 @@
 //! The GraphQL edge, over real HTTP.
 
+mod catalogue;
+mod clients;
+mod dialect;
+mod document;
+mod errors;
+mod graphiql;
+mod headers;
+mod limits;
+mod listing;
+mod ownership;
 mod schema;
+mod sse;
+mod transport;
+mod typed;
+mod ws;
+
+use reqwest::Response;
+use serde_json::{Value, json};
+
+/// A generation that the default models take.
+pub fn picture() -> Value {
+    json!({"type": "IMAGE", "provider": "flux-dev", "input": {"text": "A red fox in the snow"}})
+}
+
+/// The answer of a refusal, with its status.
+pub async fn refusal(response: Response) -> Value {
+    let status = response.status().as_u16();
+    let mut body: Value = response.json().await.unwrap();
+    body["status"] = json!(status);
+    body
+}

@@ -1,5 +1,7 @@
 //! `HeyGen` against its double.
 
+use std::time::Duration;
+
 use doitong::{
     domain::{Verdict, fault::Kind},
     providers::{Cx, Handle, Provider, Reconciled, adapters::heygen::HeyGen},
@@ -74,6 +76,9 @@ async fn a_lost_submit_is_found_under_its_key() {
     let Reconciled::Found(handle) = HeyGen.reconcile(&cx, &lost).await.unwrap() else { panic!("not found") };
     finish(&HeyGen, &cx, &lost, &handle).await.unwrap();
     assert_eq!(double.created().len(), 1);
+    // The key is remembered for a day; to send it later would make a second video.
+    cx.clock.advance(Duration::from_hours(24));
+    assert!(matches!(HeyGen.reconcile(&cx, &lost).await, Ok(Reconciled::Unsupported)));
 }
 
 #[tokio::test]

@@ -63,6 +63,10 @@ impl Provider for Hedra {
         if is_v2(task) { v2::reconcile(cx, task).await } else { v3::reconcile(cx, task).await }
     }
 
+    fn resends(&self, task: &Task) -> bool {
+        !is_v2(task)
+    }
+
     async fn check(&self, cx: &Cx) -> Result<(), Fault> {
         if cx.try_secret("HEDRA_API_KEY").is_some() {
             v3::check(cx).await?;

@@ -14,10 +14,11 @@ use super::{
 use crate::{
     domain::{Fault, Verdict, fault::Kind},
     providers::{
-        Call, Cx, Handle, Progress, Reconciled, Reply, Task,
+        Call, Cx, Handle, Progress, Reconciled, Reply, Submitted, Task,
         body::{Fields, param, text},
         files,
         http::{excerpt, preparing},
+        resend,
     },
 };
 
@@ -26,11 +27,14 @@ const BASE: &str = "https://api.hedra.com/v3";
 /// Bounds the look-up in a list of voices.
 const MAX_PAGES: usize = 10;
 
+/// How long a key is remembered is not documented; so long it surely is.
+const KEY_LIFE: Duration = Duration::from_hours(1);
+
 /// How long the second job of a chain is remembered; longer than any deadline.
 const CHAIN_LIFE: Duration = Duration::from_hours(24);
 
 pub(super) async fn submit(cx: &Cx, task: &Task) -> Result<Handle, Fault> {
-    let key = format!("{}-{}", task.id, task.attempt);
+    let key = resend::key(task);
     if is_speech(task) {
         return speak(cx, task, &task.model, &key).await.map(Handle);
     }
@@ -61,7 +65,7 @@ pub(super) async fn poll(cx: &Cx, task: &Task, handle: &Handle) -> Result<Progre
         };
     };
     let audio = json!({ "source": "asset", "asset_id": asset });
-    match perform(cx, task, audio, &format!("{}-{}", task.id, task.attempt)).await.map_err(about_submit) {
+    match perform(cx, task, audio, &resend::key(task)).await.map_err(about_submit) {
         Ok(avatar) => {
             cx.cache.put(&second, avatar.into(), cx.now() + CHAIN_LIFE);
             Ok(Progress::Running(None))
@@ -74,13 +78,11 @@ pub(super) async fn poll(cx: &Cx, task: &Task, handle: &Handle) -> Result<Progre
 
 /// Sends the work again under the same key: the service replays its first answer.
 pub(super) async fn reconcile(cx: &Cx, task: &Task) -> Result<Reconciled, Fault> {
-    match submit(cx, task).await.map_err(about_submit) {
-        Ok(handle) => Ok(Reconciled::Found(handle)),
-        Err(Fault { kind: Kind::InvalidInput | Kind::Moderated, verdict: Verdict::Refused, .. }) => {
-            Ok(Reconciled::Absent)
-        }
-        Err(fault) => Err(fault),
+    if !resend::is_remembered(cx, task, KEY_LIFE) {
+        return Ok(Reconciled::Unsupported);
     }
+    let answer = submit(cx, task).await.map_err(about_submit);
+    resend::reconciled(answer.map(|handle| Submitted::Accepted { handle, poll_after: None }))
 }
 
 pub(super) async fn check(cx: &Cx) -> Result<(), Fault> {

@@ -36,6 +36,7 @@ use crate::{
         body::{param, text},
         files,
         http::{excerpt, preparing, unreadable},
+        resend,
     },
 };
 
@@ -43,6 +44,9 @@ const BASE: &str = "https://api.heygen.com/v3";
 
 /// A create call may take half a minute on their side.
 const CREATE_LIMIT: Duration = Duration::from_mins(2);
+
+/// How long a key is remembered: 24 hours, less the time that a call takes.
+const KEY_LIFE: Duration = Duration::from_hours(23);
 
 /// The adapter for `HeyGen`.
 pub struct HeyGen;
@@ -72,17 +76,14 @@ impl Provider for HeyGen {
     }
 
     async fn reconcile(&self, cx: &Cx, task: &Task) -> Result<Reconciled, Fault> {
-        if kind(task) == "speech" {
+        if kind(task) == "speech" || !resend::is_remembered(cx, task, KEY_LIFE) {
             return Ok(Reconciled::Unsupported);
         }
-        match self.submit(cx, task).await {
-            Ok(Submitted::Accepted { handle, .. }) => Ok(Reconciled::Found(handle)),
-            Ok(Submitted::Done(_)) => Ok(Reconciled::Unsupported),
-            Err(Fault { kind: Kind::InvalidInput | Kind::Moderated, verdict: Verdict::Refused, .. }) => {
-                Ok(Reconciled::Absent)
-            }
-            Err(fault) => Err(fault),
-        }
+        resend::reconciled(self.submit(cx, task).await)
+    }
+
+    fn resends(&self, _task: &Task) -> bool {
+        true
     }
 
     async fn check(&self, cx: &Cx) -> Result<(), Fault> {
@@ -122,7 +123,7 @@ async fn create(cx: &Cx, task: &Task, body: &Value) -> Result<Value, Fault> {
         _ => "videos",
     };
     let call = keyed(cx, cx.post(&format!("{BASE}/{path}"))?)?
-        .header("idempotency-key", &format!("{}-{}", task.id, task.attempt))
+        .header("idempotency-key", &resend::key(task))
         .timeout(CREATE_LIMIT);
     let answer: Answer<Value> = read(&call.json(body).send().await?).map_err(|mut fault| {
         // To a submit, "not found" is about the avatar, voice or file it names.

@@ -1,0 +1,162 @@
+//! Generations as they are read.
+
+use serde_json::Value;
+use sqlx::{PgPool, types::Json};
+
+use super::number;
+use crate::{
+    accounts::Caller,
+    domain::{
+        AccountId, Adjustment, Credits, GenerationId, GenerationType, Mode, ModelId, ProviderId, Status, Timestamp,
+        output::Asset,
+    },
+    jobs::{Attempt, Failure, Filter, Generation, Webhook},
+};
+
+/// A generation to look up.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::jobs) struct Lookup {
+    pub account: AccountId,
+    pub mode: Mode,
+    pub id: GenerationId,
+}
+
+/// Looks generations up, each in its caller's account.
+pub(in crate::jobs) async fn find_many(pool: &PgPool, batch: &[Lookup]) -> sqlx::Result<Vec<Option<Generation>>> {
+    let rows = sqlx::query_as!(
+        GenerationRow,
+        r#"
+        select l.item as "item!", g.account_id, g.generation_id as "generation_id: GenerationId", g.mode as "mode: Mode",
+            g.type as "type: GenerationType", g.status as "status: Status", g.provider, g.model, g.options,
+            g.adjustments as "adjustments: Json<Vec<Adjustment>>", g.attempts as "attempts: Json<Vec<Attempt>>", g.labels,
+            g.credit_cost as "credit_cost: Credits", g.estimated_seconds, g.assets as "assets: Json<Vec<Asset>>",
+            g.metadata, g.error_code, g.error_reason, g.error_message, g.error_retryable, g.webhook_url,
+            g.created_at, g.started_at, g.completed_at, j.progress as "progress?",
+            case when j.stage = 'waiting' then (
+                select count(*) from job w where w.account_id = j.account_id and w.mode = j.mode and w.stage = 'waiting'
+                    and w.generation_id <= j.generation_id
+            ) end as queue_position,
+            d.attempts as "delivery_attempts?", d.delivered as "delivered?", d.last_status, d.due_at
+        from unnest($1::bigint[], $2::text[], $3::uuid[]) with ordinality l (account_id, mode, generation_id, item)
+        join generation g on g.account_id = l.account_id and g.generation_id = l.generation_id and g.mode = l.mode
+        left join job j on j.generation_id = g.generation_id and j.stage <> 'stopping'
+        left join delivery d on d.generation_id = g.generation_id
+        "#,
+        &batch.iter().map(|lookup| lookup.account.get()).collect::<Vec<_>>(),
+        &batch.iter().map(|lookup| lookup.mode.as_str().to_owned()).collect::<Vec<_>>(),
+        &batch.iter().map(|lookup| lookup.id.uuid()).collect::<Vec<_>>()
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut found: Vec<Option<Generation>> = batch.iter().map(|_| None).collect();
+    for row in rows {
+        if let Some(place) = usize::try_from(row.item - 1).ok().and_then(|item| found.get_mut(item)) {
+            *place = Some(row.into());
+        }
+    }
+    Ok(found)
+}
+
+struct GenerationRow {
+    item: i64,
+    account_id: i64,
+    generation_id: GenerationId,
+    mode: Mode,
+    r#type: GenerationType,
+    status: Status,
+    provider: String,
+    model: String,
+    options: Value,
+    adjustments: Json<Vec<Adjustment>>,
+    attempts: Json<Vec<Attempt>>,
+    labels: Option<Value>,
+    credit_cost: Credits,
+    estimated_seconds: i32,
+    assets: Option<Json<Vec<Asset>>>,
+    metadata: Option<Value>,
+    error_code: Option<String>,
+    error_reason: Option<String>,
+    error_message: Option<String>,
+    error_retryable: Option<bool>,
+    webhook_url: Option<String>,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    completed_at: Option<Timestamp>,
+    progress: Option<i16>,
+    queue_position: Option<i64>,
+    delivery_attempts: Option<i32>,
+    delivered: Option<bool>,
+    last_status: Option<i32>,
+    due_at: Option<Timestamp>,
+}
+
+impl From<GenerationRow> for Generation {
+    fn from(row: GenerationRow) -> Self {
+        Self {
+            id: row.generation_id,
+            account: AccountId::new(row.account_id),
+            mode: row.mode,
+            r#type: row.r#type,
+            status: row.status,
+            provider: ProviderId::from(row.provider),
+            model: ModelId::from(row.model),
+            reported_progress: row.progress.and_then(|progress| u8::try_from(progress).ok()).unwrap_or_default(),
+            options: row.options,
+            adjustments: row.adjustments.0,
+            attempts: row.attempts.0,
+            labels: row.labels,
+            credit_cost: row.credit_cost,
+            estimated_seconds: number(row.estimated_seconds),
+            queue_position: row.queue_position,
+            assets: row.assets.map(|assets| assets.0).unwrap_or_default(),
+            metadata: row.metadata,
+            failure: row.error_code.map(|code| Failure {
+                code,
+                reason: row.error_reason,
+                message: row.error_message.unwrap_or_default(),
+                retryable: row.error_retryable.unwrap_or_default(),
+            }),
+            webhook: row.webhook_url.map(|url| Webhook {
+                url,
+                attempts: row.delivery_attempts.map_or(0, number),
+                delivered: row.delivered.unwrap_or_default(),
+                last_status: row.last_status.and_then(|status| u16::try_from(status).ok()),
+                next_attempt_at: row.due_at,
+            }),
+            created_at: row.created_at,
+            started_at: row.started_at,
+            completed_at: row.completed_at,
+        }
+    }
+}
+
+/// A caller's generations, newest first.
+pub(in crate::jobs) async fn list(
+    pool: &PgPool,
+    caller: &Caller,
+    filter: &Filter,
+    after: Option<GenerationId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Generation>> {
+    let ids = sqlx::query_scalar!(
+        r#"
+        select generation_id as "id: GenerationId" from generation
+        where account_id = $1 and mode = $2 and ($3::uuid is null or generation_id < $3)
+            and ($4::text is null or type = $4) and ($5::text is null or status = $5)
+            and ($6::text is null or provider = $6)
+        order by account_id desc, generation_id desc
+        limit $7
+        "#,
+        caller.account.get(),
+        caller.mode.as_str(),
+        after.map(GenerationId::uuid),
+        filter.r#type.map(GenerationType::as_str),
+        filter.status.map(Status::as_str),
+        filter.provider,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    let lookups: Vec<_> = ids.into_iter().map(|id| Lookup { account: caller.account, mode: caller.mode, id }).collect();
+    Ok(find_many(pool, &lookups).await?.into_iter().flatten().collect())
+}

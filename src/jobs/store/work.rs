@@ -1,0 +1,357 @@
+//! What workers do to jobs, under their leases.
+
+use serde_json::Value;
+use sqlx::{PgPool, postgres::PgQueryResult, types::Json};
+
+use super::{Stage, column, number, served_by};
+use crate::{
+    catalog::{Asked, Choice},
+    domain::{AccountId, Credits, GenerationId, Mode, ModelId, ProviderId, Timestamp, Upstream, output::Outputs},
+    jobs::{Attempt, Change, Lease},
+    providers::Handle,
+};
+
+/// A job that this worker has, with what its steps need.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The generation.
+    pub id: GenerationId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The mode it runs in.
+    pub mode: Mode,
+    /// Where the job is.
+    pub stage: Stage,
+    /// The service that is asked; the sandbox in test mode.
+    pub upstream: Upstream,
+    /// What that service calls the job.
+    pub handle: Option<Handle>,
+    /// Submits so far.
+    pub submits: u32,
+    /// Looks or copies in a row that went wrong.
+    pub failures: u32,
+    /// When it was submitted last.
+    pub submitted_at: Option<Timestamp>,
+    /// Until when a troubled upstream is tried.
+    pub patience_until: Option<Timestamp>,
+    /// When it fails if it is still running.
+    pub deadline_at: Option<Timestamp>,
+    /// Where the results are.
+    pub outputs: Option<Outputs>,
+    /// What was asked for.
+    pub asked: Asked,
+    /// The provider.
+    pub provider: ProviderId,
+    /// The model.
+    pub model: ModelId,
+    /// The route, by its id.
+    pub route: String,
+    /// The prompt with the words of prompt options.
+    pub prompt: Option<String>,
+    /// The options it runs with.
+    pub options: Value,
+    /// What was tried.
+    pub attempts: Vec<Attempt>,
+    /// What it costs.
+    pub credit_cost: Credits,
+    /// How long the whole run takes, in seconds.
+    pub estimated_seconds: u32,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+}
+
+/// Takes what is due, under a lease.
+pub(in crate::jobs) async fn claim(
+    pool: &PgPool,
+    lease: Lease,
+    now: Timestamp,
+    until: Timestamp,
+    limit: u32,
+    busy: &[String],
+) -> sqlx::Result<Vec<Claimed>> {
+    let rows = sqlx::query!(
+        r#"
+        with due as (
+            select generation_id from job where due_at <= $1 and upstream <> all ($5)
+            order by due_at limit $4 for update skip locked
+        ), claimed as (
+            update job set lease = $2, due_at = $3 from due where job.generation_id = due.generation_id returning job.*
+        )
+        select j.generation_id as "id!: GenerationId", j.account_id as "account_id!", j.mode as "mode!: Mode",
+            j.stage as "stage!: Stage", j.upstream as "upstream!", j.handle, j.submits as "submits!",
+            j.failures as "failures!", j.submitted_at, j.patience_until, j.deadline_at,
+            j.outputs as "outputs: Json<Outputs>", g.asked as "asked: Json<Asked>", g.provider, g.model, g.route, g.prompt,
+            g.options, g.attempts as "attempts: Json<Vec<Attempt>>", g.credit_cost as "credit_cost: Credits",
+            g.estimated_seconds, g.created_at
+        from claimed j join generation g on g.account_id = j.account_id and g.generation_id = j.generation_id
+        "#,
+        now,
+        lease.0,
+        until,
+        i64::from(limit),
+        busy
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Claimed {
+            id: row.id,
+            account: AccountId::new(row.account_id),
+            mode: row.mode,
+            stage: row.stage,
+            upstream: Upstream::from(row.upstream),
+            handle: row.handle.map(Handle),
+            submits: number(row.submits),
+            failures: number(row.failures),
+            submitted_at: row.submitted_at,
+            patience_until: row.patience_until,
+            deadline_at: row.deadline_at,
+            outputs: row.outputs.map(|outputs| outputs.0),
+            asked: row.asked.0,
+            provider: ProviderId::from(row.provider),
+            model: ModelId::from(row.model),
+            route: row.route,
+            prompt: row.prompt,
+            options: row.options,
+            attempts: row.attempts.0,
+            credit_cost: row.credit_cost,
+            estimated_seconds: number(row.estimated_seconds),
+            created_at: row.created_at,
+        })
+        .collect())
+}
+
+pub(in crate::jobs) async fn prolong(
+    pool: &PgPool,
+    id: GenerationId,
+    lease: Lease,
+    until: Timestamp,
+) -> sqlx::Result<bool> {
+    let done =
+        sqlx::query!("update job set due_at = $3 where generation_id = $1 and lease = $2", id.uuid(), lease.0, until)
+            .execute(pool)
+            .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub(in crate::jobs) async fn intend(
+    pool: &PgPool,
+    id: GenerationId,
+    lease: Lease,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "
+        update job set stage = 'submitting', submits = submits + 1, submitted_at = $3
+        where generation_id = $1 and lease = $2 and stage = 'ready'
+        ",
+        id.uuid(),
+        lease.0,
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Gives a job back as it is, for later.
+pub(in crate::jobs) async fn put_back(
+    pool: &PgPool,
+    id: GenerationId,
+    lease: Lease,
+    due_at: Timestamp,
+    failures: u32,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update job set due_at = $3, lease = null, failures = $4 where generation_id = $1 and lease = $2",
+        id.uuid(),
+        lease.0,
+        due_at,
+        column(failures)
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Makes a change in a job that goes on, if the lease still holds.
+pub(in crate::jobs) async fn advance(
+    pool: &PgPool,
+    job: &Claimed,
+    lease: Lease,
+    change: &Change,
+    attempts: &[Attempt],
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let update = Update { pool, job, lease, attempts: serde_json::to_value(attempts).unwrap_or_default(), now };
+    let done = match change {
+        Change::Accepted { handle, due_at, deadline_at } => update.accepted(handle, *due_at, *deadline_at).await?,
+        Change::Look { due_at, progress, failures } => update.look(*due_at, *progress, *failures).await?,
+        Change::Store { outputs } => update.store(outputs).await?,
+        Change::Resubmit { due_at, patience_until } => update.resubmit(*due_at, *patience_until).await?,
+        Change::FailOver { to, patience_until } => update.fail_over(to, *patience_until).await?,
+    };
+    Ok(done.rows_affected() > 0)
+}
+
+/// A change on its way into the tables.
+struct Update<'a> {
+    pool: &'a PgPool,
+    job: &'a Claimed,
+    lease: Lease,
+    attempts: Value,
+    now: Timestamp,
+}
+
+impl Update<'_> {
+    async fn accepted(
+        &self,
+        handle: &Handle,
+        due_at: Timestamp,
+        deadline_at: Timestamp,
+    ) -> sqlx::Result<PgQueryResult> {
+        sqlx::query!(
+            "
+            with changed as (
+                update job set stage = 'running', handle = $4, due_at = $5, deadline_at = $6, lease = null,
+                    failures = 0, patience_until = null
+                where generation_id = $1 and lease = $3 and stage = 'submitting'
+                returning generation_id
+            )
+            update generation g set status = 'PROCESSING', started_at = coalesce(g.started_at, $7), attempts = $8
+            from changed where g.account_id = $2 and g.generation_id = changed.generation_id
+            ",
+            self.job.id.uuid(),
+            self.job.account.get(),
+            self.lease.0,
+            handle.0,
+            due_at,
+            deadline_at,
+            self.now,
+            self.attempts
+        )
+        .execute(self.pool)
+        .await
+    }
+
+    async fn look(&self, due_at: Timestamp, progress: Option<u8>, failures: u32) -> sqlx::Result<PgQueryResult> {
+        sqlx::query!(
+            "
+            update job set due_at = $3, lease = null, failures = $4, progress = greatest(progress, $5),
+                stage = 'running', outputs = null
+            where generation_id = $1 and lease = $2 and stage in ('running', 'storing')
+            ",
+            self.job.id.uuid(),
+            self.lease.0,
+            due_at,
+            column(failures),
+            progress.map(i16::from)
+        )
+        .execute(self.pool)
+        .await
+    }
+
+    /// The lease goes on: the copying begins at once.
+    async fn store(&self, outputs: &Outputs) -> sqlx::Result<PgQueryResult> {
+        sqlx::query!(
+            "
+            with changed as (
+                update job set stage = 'storing', outputs = $4, failures = 0, patience_until = null
+                where generation_id = $1 and lease = $3 and stage in ('submitting', 'running')
+                returning generation_id, submitted_at
+            )
+            update generation g set status = 'PROCESSING', started_at = coalesce(g.started_at, changed.submitted_at),
+                attempts = $5
+            from changed where g.account_id = $2 and g.generation_id = changed.generation_id
+            ",
+            self.job.id.uuid(),
+            self.job.account.get(),
+            self.lease.0,
+            serde_json::to_value(outputs).unwrap_or_default(),
+            self.attempts
+        )
+        .execute(self.pool)
+        .await
+    }
+
+    async fn resubmit(&self, due_at: Timestamp, patience_until: Timestamp) -> sqlx::Result<PgQueryResult> {
+        sqlx::query!(
+            "
+            with changed as (
+                update job set stage = 'ready', due_at = $4, lease = null, patience_until = $5
+                where generation_id = $1 and lease = $3 and stage in ('ready', 'submitting')
+                returning generation_id
+            )
+            update generation g set attempts = $6
+            from changed where g.account_id = $2 and g.generation_id = changed.generation_id
+            ",
+            self.job.id.uuid(),
+            self.job.account.get(),
+            self.lease.0,
+            due_at,
+            patience_until,
+            self.attempts
+        )
+        .execute(self.pool)
+        .await
+    }
+
+    async fn fail_over(&self, to: &Choice, patience_until: Timestamp) -> sqlx::Result<PgQueryResult> {
+        sqlx::query!(
+            "
+            with changed as (
+                update job set stage = 'ready', due_at = $4, lease = null, patience_until = $5, upstream = $6
+                where generation_id = $1 and lease = $3 and stage in ('ready', 'submitting')
+                returning generation_id
+            )
+            update generation g set attempts = $7, provider = $8, model = $9, route = $10, upstream = $6, prompt = $11,
+                options = $12, adjustments = $13, estimated_seconds = $14
+            from changed where g.account_id = $2 and g.generation_id = changed.generation_id
+            ",
+            self.job.id.uuid(),
+            self.job.account.get(),
+            self.lease.0,
+            self.now,
+            patience_until,
+            served_by(self.job.mode, &to.upstream),
+            self.attempts,
+            to.provider.as_str(),
+            to.model.as_str(),
+            to.route.0,
+            to.text,
+            Value::Object(to.options.clone()),
+            serde_json::to_value(&to.adjustments).unwrap_or_default(),
+            column(to.estimated_seconds)
+        )
+        .execute(self.pool)
+        .await
+    }
+}
+
+pub(in crate::jobs) async fn delete_stopping(pool: &PgPool, id: GenerationId, lease: Lease) -> sqlx::Result<()> {
+    sqlx::query!("delete from job where generation_id = $1 and lease = $2 and stage = 'stopping'", id.uuid(), lease.0)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+pub(in crate::jobs) async fn note_late_handle(
+    pool: &PgPool,
+    id: GenerationId,
+    handle: &Handle,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        update job set handle = $2, due_at = $3, lease = null
+        where generation_id = $1 and stage = 'stopping' and handle is null
+        ",
+        id.uuid(),
+        handle.0,
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
