@@ -184,7 +184,8 @@ fn check_constraint(model: &Model, key: &str, constraint: &Constraint, report: &
 
 fn check_when(model: &Model, key: &str, when: &BTreeMap<String, OneOrMany>, report: &mut Report) {
     for (name, known) in when {
-        check_values(model, &format!("{key}.{name}"), name, known.values(), report);
+        let given: Vec<_> = known.values().iter().filter(|value| !conditions::is_absent(value)).cloned().collect();
+        check_values(model, &format!("{key}.{name}"), name, &given, report);
         report.expect(!known.values().is_empty(), &format!("{key}.{name}"), "lists no value");
     }
 }

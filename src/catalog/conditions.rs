@@ -31,8 +31,15 @@ pub(super) fn hold(
     options: &Map<String, Value>,
     given: &Given,
 ) -> bool {
-    when.iter().all(|(name, values)| options.get(name).is_some_and(|value| values.contains(value)))
-        && inputs_hold(with, without, given)
+    when.iter().all(|(name, values)| match options.get(name) {
+        Some(value) => values.contains(value),
+        None => values.values().iter().any(is_absent),
+    }) && inputs_hold(with, without, given)
+}
+
+/// Whether a value of a condition stands for an option that has none.
+pub(super) fn is_absent(value: &Value) -> bool {
+    value.as_str() == Some("")
 }
 
 /// Whether the inputs of `with` are there, and those of `without` are not.

@@ -185,7 +185,8 @@ pub enum ValueType {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Constraint {
-    /// Option name to the values (one or several) for which this applies.
+    /// Option name to the values (one or several) for which this applies; an empty text stands for an option
+    /// that has no value.
     #[serde(default)]
     pub when: BTreeMap<String, OneOrMany>,
     /// Inputs that are given.

@@ -1,13 +1,15 @@
-//! No portable option is lost: with each model it goes over the wire, adds words to the prompt, or is listed under
-//! `adjustments`.
+//! No option is lost: with each model it goes over the wire, adds words to the prompt, or is listed under `adjustments`.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
 
 use axum::http::Method;
 use doitong::{
     catalog::{Asked, Choice, Conditions, Health, RouteRef},
     domain::{Clock, ContentInput, Mode, Priority, output::Source},
-    providers::{Provider, Task, adapters},
+    providers::{Cx, Provider, Task, adapters},
 };
 use serde_json::{Map, Value, json};
 
@@ -42,17 +44,22 @@ fn plausible(name: &str) -> [Value; 2] {
     }
 }
 
-/// The requests with one portable option each: its name, and the options.
-fn requests(at: RouteRef<'_>) -> Vec<(&'static str, Map<String, Value>)> {
+/// The requests with one option each: its name, and the options. Portable ones have values of no model in particular, too.
+fn requests<'a>(at: RouteRef<'a>) -> Vec<(&'a str, Map<String, Value>)> {
+    let portable = CATALOG.portable(at.model.r#type).iter().map(|(name, _)| *name);
+    let names: BTreeSet<&str> = portable.clone().chain(at.model.options.keys().map(String::as_str)).collect();
     let mut requests = Vec::new();
-    for (name, _) in CATALOG.portable(at.model.r#type) {
-        let option = at.model.options.get(*name);
+    for name in names {
+        let option = at.model.options.get(name);
         let known = option.map(|option| support::candidates(name, option)).unwrap_or_default();
-        let bounds = known.first().into_iter().chain(known.last()).cloned();
-        for value in plausible(name).into_iter().chain(bounds) {
+        let mut values: Vec<_> = known.first().into_iter().chain(known.last()).cloned().collect();
+        if portable.clone().any(|portable| portable == name) {
+            values.extend(plausible(name));
+        }
+        for value in values {
             let mut options = support::least_options(at);
-            options.insert((*name).to_owned(), value);
-            requests.push((*name, options));
+            options.insert(name.to_owned(), value);
+            requests.push((name, options));
         }
     }
     requests
@@ -110,7 +117,8 @@ fn every_model_takes_every_portable_option_of_its_type() {
     for at in support::all_routes() {
         let input = smallest(at).remove(0);
         let plain = accept(at, &input, &support::least_options(at));
-        for (name, options) in requests(at) {
+        let is_portable = |(name, _): &(&str, _)| CATALOG.portable(at.model.r#type).iter().any(|(one, _)| one == name);
+        for (name, options) in requests(at).into_iter().filter(is_portable) {
             let choice = accept(at, &input, &options);
             let used = choice.options.get(name).is_some_and(|used| same(used, &options[name], at, name));
             let said = choice.text != plain.text;
@@ -172,20 +180,22 @@ wires_of! {
 /// by itself; names of voices and avatars may mean the same one.
 async fn wires(upstream: &str) {
     let adapter = adapters::all().into_iter().find(|adapter| adapter.upstream().as_str() == upstream).unwrap();
+    let nowhere = "http://127.0.0.1:1".parse().unwrap();
+    let cx = support::cx(&*adapter, &nowhere, &doubles::of(upstream).secrets);
     let mut lost = Vec::new();
     for at in support::routes(upstream) {
         for input in smallest(at) {
-            lost.extend(losses(&*adapter, at, &input).await);
+            lost.extend(losses(&*adapter, &cx, at, &input).await);
         }
     }
     assert!(lost.is_empty(), "{lost:#?}");
 }
 
 /// The options of a route that do not show in what is sent, with their values.
-async fn losses(adapter: &dyn Provider, at: RouteRef<'_>, input: &ContentInput) -> Vec<String> {
+async fn losses(adapter: &dyn Provider, cx: &Cx, at: RouteRef<'_>, input: &ContentInput) -> Vec<String> {
     let plain = support::accept(at, input, &support::least_options(at)).unwrap();
     let plain_task = support::task_of(at, input, plain.clone());
-    let plain_wire = sent(adapter, &plain_task).await;
+    let plain_wire = sent(adapter, cx, &plain_task).await;
     let mut seen: BTreeMap<&str, Wires> = BTreeMap::new();
     let has_setting = |(name, _): &(&str, _)| at.model.options.contains_key(*name);
     for (name, options) in requests(at).into_iter().filter(has_setting) {
@@ -198,7 +208,7 @@ async fn losses(adapter: &dyn Provider, at: RouteRef<'_>, input: &ContentInput) 
         }
         if let Entry::Vacant(place) = wires.entry(after.to_string()) {
             let task = Task { id: plain_task.id, ..support::task_of(at, input, choice) };
-            place.insert(sent(adapter, &task).await);
+            place.insert(sent(adapter, cx, &task).await);
         }
     }
     let given: Vec<_> = json!(input).as_object().unwrap().keys().cloned().collect();
@@ -221,12 +231,11 @@ fn loses(name: &str, wires: &Wires, plain: &[String]) -> bool {
 }
 
 /// What a fresh double is sent for a task, and what kind of files come of it.
-async fn sent(adapter: &dyn Provider, task: &Task) -> Vec<String> {
-    let upstream = adapter.upstream();
-    let double = doubles::all().into_iter().find(|double| double.upstream == upstream.as_str()).unwrap();
+async fn sent(adapter: &dyn Provider, cx: &Cx, task: &Task) -> Vec<String> {
+    let double = doubles::of(cx.upstream.as_str());
     let tap = Tap::new(Clock::default());
     let base = support::serve(tap.before(double.router)).await;
-    let cx = support::cx(adapter, &base, &double.secrets);
+    let cx = Cx { base: Some(base), cache: Arc::default(), ..cx.clone() };
     let outputs = support::run(adapter, &cx, task).await;
     let calls = tap.calls().into_iter().filter(|call| call.method != Method::GET && !call.path.ends_with("/token"));
     let mut sent: Vec<_> = calls.map(|call| format!("{} {}", call.path, bare(&call.body))).collect();

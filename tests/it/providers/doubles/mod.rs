@@ -40,6 +40,11 @@ pub struct Known {
     pub secrets: Vec<(&'static str, &'static str)>,
 }
 
+/// A fresh double of an upstream.
+pub fn of(upstream: &str) -> Known {
+    all().into_iter().find(|double| double.upstream == upstream).unwrap()
+}
+
 /// A fresh double of every upstream.
 pub fn all() -> Vec<Known> {
     let known = |upstream, router, secrets: &[(&'static str, &'static str)]| Known {
