@@ -31,10 +31,13 @@ pub struct Prepared {
     pub generations: usize,
 }
 
+/// A text, and which of its operations runs.
+type Key = (String, Option<String>);
+
 /// Prepares documents.
 pub struct Documents {
     limits: config::GraphQl,
-    prepared: Mutex<HashMap<(String, Option<String>), Arc<Prepared>>>,
+    prepared: Mutex<HashMap<Key, Arc<Prepared>>>,
     persisted: Mutex<HashMap<[u8; 32], Arc<str>>>,
 }
 

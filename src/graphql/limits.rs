@@ -240,7 +240,8 @@ mod tests {
     fn a_bomb_of_fragments_is_counted_without_being_expanded() {
         let mut query = "{ ...F0 }".to_owned();
         for n in 0..30 {
-            query += &format!(" fragment F{n} on T {{ x {{ ...F{m} ...F{m} }} }}", m = n + 1);
+            let next = n + 1;
+            query = format!("{query} fragment F{n} on T {{ x {{ ...F{next} ...F{next} }} }}");
         }
         query += " fragment F30 on T { y }";
         let document = parse_query(&query).unwrap();

@@ -22,7 +22,7 @@ pub struct Query;
 /// What can be asked. Every field at the root counts one read.
 #[Object]
 impl Query {
-    /// One generation of this account. Null, with the error NOT_FOUND, when there is none with this id.
+    /// One generation of this account. Null, with the error `NOT_FOUND`, when there is none with this id.
     async fn generation(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Generation>> {
         let (app, caller) = reader(ctx)?;
         let found = match id.parse::<GenerationId>() {
@@ -35,7 +35,6 @@ impl Query {
     }
 
     /// Generations of this account and mode, newest first.
-    #[expect(clippy::too_many_arguments, reason = "the filters of the API")]
     async fn generations(
         &self,
         ctx: &Context<'_>,
