@@ -64,10 +64,11 @@ impl Report {
 pub async fn audit(fleet: &Fleet, upstream: &Upstream, receiver: &Receiver, callers: &Callers, jobs: u32) -> Report {
     let mut report = Report { lines: Vec::new(), violations: Vec::new() };
     let pool = fleet.pool().await;
-    let rows = sqlx::query("select generation_id, status, error_reason, (labels ->> 'job')::int as job from generation")
-        .fetch_all(&pool)
-        .await
-        .unwrap();
+    let rows =
+        sqlx::query("select generation_id, status, error_reason, (labels ->> 'job')::int as job from generation")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
     let mut states: HashMap<String, String> = HashMap::new();
     let mut by_job: HashMap<i32, Vec<String>> = HashMap::new();
     let mut counts: HashMap<String, u32> = HashMap::new();
@@ -86,7 +87,8 @@ pub async fn audit(fleet: &Fleet, upstream: &Upstream, receiver: &Receiver, call
         report.check(distinct.len() == 1, || format!("the key of job {job} made {} generations", distinct.len()));
         for id in distinct {
             let status = states.get(id).map(String::as_str);
-            report.check(matches!(status, Some("COMPLETED" | "FAILED" | "CANCELLED")), || format!("{id} is {status:?}"));
+            report
+                .check(matches!(status, Some("COMPLETED" | "FAILED" | "CANCELLED")), || format!("{id} is {status:?}"));
         }
     }
     for (job, ids) in &by_job {
@@ -95,10 +97,13 @@ pub async fn audit(fleet: &Fleet, upstream: &Upstream, receiver: &Receiver, call
 
     let books = ledger::audit(&pool).await.unwrap();
     report.check(books == ledger::Audit::default(), || format!("the books are off: {books:?}"));
-    let held: i64 = sqlx::query_scalar("select coalesce(sum(held), 0)::bigint from purse").fetch_one(&pool).await.unwrap();
+    let held: i64 =
+        sqlx::query_scalar("select coalesce(sum(held), 0)::bigint from purse").fetch_one(&pool).await.unwrap();
     report.check(held == 0, || format!("{held} credits are still held"));
-    let places: i64 =
-        sqlx::query_scalar("select coalesce(sum(running + waiting), 0)::bigint from purse").fetch_one(&pool).await.unwrap();
+    let places: i64 = sqlx::query_scalar("select coalesce(sum(running + waiting), 0)::bigint from purse")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
     report.check(places == 0, || format!("{places} places are still taken"));
 
     let paid = upstream.paid();

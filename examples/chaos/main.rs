@@ -4,7 +4,11 @@
 //! jobs, kills processes and database connections, restarts PostgreSQL, and then audits the books: nothing lost, nothing
 //! bought twice, every webhook delivered. Prints a report with the seed; any violation ends it with status 1.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a harness stops at the first surprise and talks to its caller")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a harness stops at the first surprise and talks to its caller"
+)]
 
 mod audit;
 mod callers;
@@ -97,7 +101,8 @@ async fn run(args: &Args) -> bool {
 async fn open_account(fleet: &Fleet) -> String {
     let pool = fleet.pool().await;
     let mut plans = Config::load(None).unwrap().plans;
-    plans.enterprise = doitong::config::PlanLimits { per_minute: 10_000_000, concurrent: 400, daily: 0, queued: 10_000_000 };
+    plans.enterprise =
+        doitong::config::PlanLimits { per_minute: 10_000_000, concurrent: 400, daily: 0, queued: 10_000_000 };
     let accounts = Accounts::new(pool.clone(), Clock::default(), plans);
     let new = NewKey {
         account: "chaos".to_owned(),

@@ -16,8 +16,8 @@ pub enum Cancel {
     NotFound,
 }
 
-/// How long a submit that is under way may take to say what the upstream calls the job.
-const LATE_ANSWER: Duration = Duration::from_mins(3);
+/// How long a submit that is under way may take to say what the upstream calls the job; more than the longest call.
+const LATE_ANSWER: Duration = Duration::from_mins(6);
 
 impl Jobs {
     /// Cancels a generation in whatever state it is; the credits are released, the upstream is told by a worker.

@@ -144,7 +144,10 @@ pub fn unavailable(kind: Kind) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::providers::Handle;
 
     fn fault(kind: Kind, verdict: Verdict) -> Fault {
         Fault::new(kind, verdict, "")
@@ -169,6 +172,67 @@ mod tests {
         }
         assert!(matches!(after_reconcile(Ok(Reconciled::Unsupported)), Next::Fail(_)));
         assert!(matches!(after_reconcile(Ok(Reconciled::Absent)), Next::Submit));
+    }
+
+    /// An upstream that does what it says, seen over a line that loses answers.
+    #[derive(Clone, Copy, Debug)]
+    enum Line {
+        Takes,
+        TakesUnheard,
+        Loses,
+        Refuses(usize),
+        TellsNothing,
+    }
+
+    fn line() -> impl Strategy<Value = Line> {
+        let kind = 0..KINDS.len();
+        prop_oneof![
+            Just(Line::Takes),
+            Just(Line::TakesUnheard),
+            Just(Line::Loses),
+            kind.prop_map(Line::Refuses),
+            Just(Line::TellsNothing)
+        ]
+    }
+
+    proptest! {
+        /// The steps of a job with whatever happens on the line to an upstream that can tell what it has.
+        #[test]
+        fn no_history_makes_an_upstream_work_twice(lines in prop::collection::vec(line(), 1..40)) {
+            let (mut works, mut asking) = (0, false);
+            let handle = || Handle("a".to_owned());
+            for line in lines {
+                let unheard = || fault(Kind::Down, Verdict::Unknown);
+                let next = if asking {
+                    after_reconcile(match line {
+                        Line::TellsNothing => Err(unheard()),
+                        _ if works > 0 => Ok(Reconciled::Found(handle())),
+                        _ => Ok(Reconciled::Absent),
+                    })
+                } else {
+                    works += i32::from(matches!(line, Line::Takes | Line::TakesUnheard));
+                    after_submit(match line {
+                        Line::Takes => Ok(Submitted::Accepted { handle: handle(), poll_after: None }),
+                        Line::Refuses(kind) => Err(fault(KINDS[kind], Verdict::Refused)),
+                        Line::TakesUnheard | Line::Loses | Line::TellsNothing => Err(unheard()),
+                    })
+                };
+                prop_assert!(works <= 1, "it works on {works} at once");
+                match next {
+                    Next::Reconcile | Next::AskAgain(_) => asking = true,
+                    Next::Submit | Next::Elsewhere(_) => asking = false,
+                    Next::Accepted(..) => {
+                        prop_assert_eq!(works, 1);
+                        break;
+                    }
+                    Next::Fail(_) => {
+                        prop_assert_eq!(works, 0, "work was thrown away");
+                        break;
+                    }
+                    Next::Wait(_) | Next::Store(_) => unreachable!("nobody polled"),
+                }
+            }
+        }
     }
 
     #[test]

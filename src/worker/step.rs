@@ -26,14 +26,14 @@ use crate::{
 
 /// Times that telling an upstream to stop is tried.
 const STOP_TRIES: u32 = 5;
-/// How long a request whose answer was lost may still be on its way.
-const SETTLE: Duration = Duration::from_secs(3);
 /// Times that bytes in hand are offered to a media store that fails; about three minutes.
 const IN_HAND_TRIES: u32 = 10;
 /// The wait before an upstream is asked again for results that it has already told, as so many failures have it.
 const ASK_AGAIN: u32 = 3;
 /// How long a step may go on that has lost its lease.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long a request whose answer was lost may still be on its way.
+const SETTLE: Duration = Duration::from_secs(3);
 /// What a run in the sandbox takes, for looking at it.
 const SANDBOX_RUN: Duration = Duration::from_secs(1);
 /// Patience in test mode, where a troubled upstream is part of the exercise.
@@ -150,7 +150,7 @@ impl Work {
     /// that is still on its way has arrived.
     async fn reconcile_soon(&self) -> anyhow::Result<Option<Timestamp>> {
         let due_at = self.now() + delta(self.app.config.worker.scaled(SETTLE));
-        let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, 0).await?;
+        let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, self.job.failures).await?;
         Ok(Some(due_at))
     }
 
@@ -272,7 +272,8 @@ impl Work {
             let to = Box::new(choice);
             return self.advance(Change::FailOver { to, patience_until }, attempts).await;
         }
-        let tries = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+        let here = attempts.iter().filter(|attempt| attempt.route.as_deref() == Some(&*self.job.route)).count();
+        let tries = u32::try_from(here).unwrap_or(u32::MAX);
         let due_at = self.now() + delta(self.back_off(tries, fault.retry_after));
         if due_at > patience_until {
             return self.fail(state::unavailable(fault.kind), attempts.to_vec(), None).await;

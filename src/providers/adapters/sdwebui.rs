@@ -30,8 +30,8 @@ use crate::{
 
 const VARIABLE: &str = "SDWEBUI_URL";
 
-/// A large picture on a small card, behind another one, with a checkpoint to load.
-const PATIENCE: Duration = Duration::from_mins(14);
+/// A large picture on a small card with a checkpoint to load; just below the limit of all calls.
+const PATIENCE: Duration = Duration::from_secs(290);
 
 /// How long the list of checkpoints is trusted.
 const LIST_KEPT: TimeDelta = TimeDelta::seconds(60);

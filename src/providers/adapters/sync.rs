@@ -193,15 +193,20 @@ struct Generation {
     status: String,
     output_url: Option<Url>,
     error: Option<String>,
-    #[serde(alias = "error_code")]
+    /// The newer name of the code.
     error_code: Option<String>,
+    #[serde(rename = "error_code")]
+    older_error_code: Option<String>,
+}
+
+impl Generation {
+    fn code(&self) -> &str {
+        self.error_code.as_deref().or(self.older_error_code.as_deref()).unwrap_or_default()
+    }
 }
 
 fn progress(generation: Generation) -> Result<Progress, Fault> {
-    let words = || {
-        let code = generation.error_code.as_deref().unwrap_or_default();
-        brief(&format!("{code}: {}", generation.error.as_deref().unwrap_or_default()))
-    };
+    let words = || brief(&format!("{}: {}", generation.code(), generation.error.as_deref().unwrap_or_default()));
     Ok(match generation.status.as_str() {
         "PENDING" => Progress::Queued,
         "PROCESSING" => Progress::Running(None),
@@ -211,9 +216,7 @@ fn progress(generation: Generation) -> Result<Progress, Fault> {
                 Output { source: Source::Url { url, authorized: false }, content_type: Some("video/mp4".into()) };
             Progress::Done(Outputs { files: vec![file], ..Outputs::default() })
         }
-        "FAILED" => {
-            Progress::Failed(Fault::refused(failure(generation.error_code.as_deref().unwrap_or_default()), words()))
-        }
+        "FAILED" => Progress::Failed(Fault::refused(failure(generation.code()), words())),
         "REJECTED" => {
             let words = words();
             let moderated = ["policy", "moderat"].iter().any(|hint| words.to_lowercase().contains(hint));
@@ -316,6 +319,8 @@ mod tests {
         let inaccessible = "generation_input_video_inaccessible";
         assert_eq!(kind(json!({ "status": "FAILED", "error_code": inaccessible })), Kind::InvalidInput);
         assert_eq!(kind(json!({ "status": "FAILED", "errorCode": "generation_timeout" })), Kind::Failed);
+        let both = json!({ "status": "FAILED", "errorCode": inaccessible, "error_code": inaccessible });
+        assert_eq!(kind(both), Kind::InvalidInput);
         assert_eq!(kind(json!({ "status": "REJECTED", "error": "violates our policy" })), Kind::Moderated);
         assert_eq!(kind(json!({ "status": "REJECTED", "error": "too short" })), Kind::InvalidInput);
     }

@@ -210,8 +210,7 @@ fn progress(answer: Answer) -> Result<Progress, Fault> {
         }
         "failed" => {
             let reason = answer.err_code.unwrap_or_default();
-            let kind = if is_moderation(&reason) { Kind::Moderated } else { Kind::Failed };
-            Progress::Failed(Fault::refused(kind, brief(&reason)))
+            Progress::Failed(Fault::refused(failure(&reason), brief(&reason)))
         }
         other => {
             tracing::warn!(status = other, "Vidu names a state we do not know");
@@ -226,6 +225,15 @@ fn output(creation: Creation) -> Output {
 
 fn unreadable() -> Fault {
     Fault::new(Kind::Garbled, Verdict::Unknown, "the answer lacks what it should hold")
+}
+
+/// Whose fault the failure of a task was, by the name of its error.
+fn failure(reason: &str) -> Kind {
+    match reason {
+        reason if is_moderation(reason) => Kind::Moderated,
+        reason if reason.starts_with("Field") || reason.starts_with("Image") => Kind::InvalidInput,
+        _ => Kind::Failed,
+    }
 }
 
 fn is_moderation(reason: &str) -> bool {
@@ -328,6 +336,17 @@ mod tests {
             let body = json!({ "code": status, "reason": reason, "message": "m" }).to_string();
             let reply = Reply { status, headers: HeaderMap::new(), body: body.into() };
             assert_eq!(classify(&reply).kind, kind, "{reason}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_failure_says_whose_fault_it_was() {
+        for (reason, kind) in [
+            ("CreationPolicyViolation", Kind::Moderated),
+            ("ImageDownloadFailure", Kind::InvalidInput),
+            ("InternalServiceFailure", Kind::Failed),
+        ] {
+            assert_eq!(failure(reason), kind, "{reason}");
         }
     }
 

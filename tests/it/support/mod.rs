@@ -2,11 +2,12 @@
 
 mod cluster;
 mod receiver;
+mod upstream;
 
 use std::{sync::Arc, time::Duration};
 
 use doitong::{
-    accounts::{CreatedKey, NewKey},
+    accounts::{Agreed, CreatedKey, NewKey},
     app::{App, Parts},
     catalog::Catalog,
     config::{Config, Secrets},
@@ -16,9 +17,11 @@ use doitong::{
 use rand::{SeedableRng as _, rngs::StdRng};
 use reqwest::Response;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 pub use receiver::{Received, Receiver};
+pub use upstream::{Double, Said};
 
 /// An app of its own for a test.
 pub struct TestApp {
@@ -28,7 +31,58 @@ pub struct TestApp {
     pub http: reqwest::Client,
     pub clock: Clock,
     stop: CancellationToken,
-    _folder: tempfile::TempDir,
+    folder: Arc<TempDir>,
+}
+
+/// What several processes have in common.
+struct Shared {
+    pool: sqlx::PgPool,
+    clock: Clock,
+    folder: Arc<TempDir>,
+}
+
+/// A generation that is made in a moment.
+pub fn image(text: &str) -> Value {
+    json!({"type": "IMAGE", "provider": "flux-dev", "input": {"text": text}})
+}
+
+/// A live generation on the upstream that a [`Double`] plays.
+pub fn live_video(text: &str) -> Value {
+    json!({"type": "VIDEO", "provider": "vidu", "model": "q3-pro", "input": {"text": text}})
+}
+
+/// What [`image`] costs.
+pub const IMAGE_COST: i64 = 25;
+
+/// The answer to an operation, with its headers.
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    /// A header as a number.
+    pub fn number(&self, header: &str) -> i64 {
+        self.headers.get(header).unwrap_or_else(|| panic!("no {header}")).to_str().unwrap().parse().unwrap()
+    }
+
+    pub fn is_replay(&self) -> bool {
+        self.headers.get("idempotency-replayed").is_some_and(|value| value == "true")
+    }
+
+    /// The id of the generation that `generate` gave.
+    pub fn id(&self) -> Value {
+        assert!(self.body["data"]["generate"]["id"].is_string(), "{:#}", self.body);
+        self.body["data"]["generate"]["id"].clone()
+    }
+
+    /// The code of the first error, with its reason.
+    pub fn refusal(&self) -> (&str, &str) {
+        let extensions = &self.body["errors"][0]["extensions"];
+        assert!(extensions.is_object(), "{:#}", self.body);
+        (extensions["code"].as_str().unwrap(), extensions["reason"].as_str().unwrap_or_default())
+    }
 }
 
 impl Drop for TestApp {
@@ -49,24 +103,28 @@ impl TestApp {
 
     /// With other settings or credentials.
     pub async fn with(plan: Plan, change: impl FnOnce(&mut Config, &mut Secrets)) -> Self {
-        let pool = cluster::database().await;
-        Self::on_database(pool, plan, change).await
+        let (pool, folder) = (cluster::database().await, Arc::new(tempfile::tempdir().unwrap()));
+        Self::on_shared(Shared { pool, clock: Clock::default(), folder }, plan, change).await
     }
 
-    /// A second process on the same database, so to speak.
+    /// A second process on the same database, media store and clock, so to speak.
     pub async fn beside(&self) -> Self {
-        let mut other = Self::on_database(self.app.pool.clone(), Plan::Pro, |_, _| {}).await;
+        self.beside_with(|_, _| {}).await
+    }
+
+    pub async fn beside_with(&self, change: impl FnOnce(&mut Config, &mut Secrets)) -> Self {
+        let (pool, clock, folder) = (self.app.pool.clone(), self.clock.clone(), self.folder.clone());
+        let mut other = Self::on_shared(Shared { pool, clock, folder }, Plan::Pro, change).await;
         other.key = self.key.clone();
         other
     }
 
-    async fn on_database(pool: sqlx::PgPool, plan: Plan, change: impl FnOnce(&mut Config, &mut Secrets)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    async fn on_shared(shared: Shared, plan: Plan, change: impl FnOnce(&mut Config, &mut Secrets)) -> Self {
+        let Shared { pool, clock, folder } = shared;
         let mut config = Config::load(None).unwrap();
         let mut secrets = Secrets::default();
         config.worker.time_scale = 0.01;
         change(&mut config, &mut secrets);
-        let clock = Clock::default();
         let allow_private = config.network.allow_private.unwrap_or(true);
         let app = App::new(Parts {
             config,
@@ -85,7 +143,12 @@ impl TestApp {
         let new = NewKey { account: name, plan: Some(plan), mode: Mode::Test, credits: None };
         let key = app.accounts.create_key(&new, &mut rng()).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { app, url, key, http, clock, stop, _folder: folder }
+        Self { app, url, key, http, clock, stop, folder }
+    }
+
+    /// Starts the workers, which else run by [`Self::advance`] alone.
+    pub fn work(&self) {
+        worker::start(&self.app, &self.stop);
     }
 
     /// Another key: of this account in another mode, or of another account.
@@ -106,6 +169,80 @@ impl TestApp {
             request = request.header("idempotency-key", idempotency);
         }
         request.json(&json!({"query": query, "variables": variables})).send().await.unwrap()
+    }
+
+    /// Asks for a generation with this app's key.
+    pub async fn ask(&self, input: Value) -> Answer {
+        self.ask_as(&self.key.key, None, input).await
+    }
+
+    /// Asks for a generation.
+    pub async fn ask_as(&self, key: &str, idempotency: Option<&str>, input: Value) -> Answer {
+        self.answer(key, idempotency, GENERATE, json!({"input": input})).await
+    }
+
+    /// The answer to an operation, with its headers.
+    pub async fn answer(&self, key: &str, idempotency: Option<&str>, query: &str, variables: Value) -> Answer {
+        let response = self.post_as(key, idempotency, query, variables).await;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, body: response.json().await.unwrap() }
+    }
+
+    /// Changes the plan of this app's account.
+    pub async fn set_plan(&self, plan: Plan, agreed: Agreed) {
+        self.app.accounts.set_plan(&self.key.account, plan, &agreed).await.unwrap().unwrap();
+    }
+
+    /// Keeps the minute from refilling while the clock is within an hour, however slow this machine is.
+    pub async fn hold_minute(&self) {
+        let at = self.clock.now() + chrono::TimeDelta::hours(1);
+        sqlx::query("update purse set minute_at = $1").bind(at).execute(&self.app.pool).await.unwrap();
+    }
+
+    /// `account { usage … credits … }` of a key.
+    pub async fn account(&self, key: &str) -> Value {
+        const ACCOUNT: &str =
+            "{ account { plan { name perMinute concurrent daily queued } credits { balance held available }
+            usage { minuteRemaining minuteReset dailyUsed dailyRemaining running queued } } }";
+        self.answer(key, None, ACCOUNT, json!({})).await.body["data"]["account"].clone()
+    }
+
+    /// A live key of this account, with credits.
+    pub async fn live_key(&self) -> String {
+        self.new_key(&self.key.account, self.key.plan, Mode::Live, Some(100_000)).await.key
+    }
+
+    /// A generation as another key sees it.
+    pub async fn generation_as(&self, key: &str, id: &Value) -> Value {
+        self.answer(key, None, GENERATION, json!({"id": id})).await.body["data"]["generation"].clone()
+    }
+
+    /// What another key's cancel says.
+    pub async fn cancel_as(&self, key: &str, id: &Value) -> Value {
+        let query = "mutation C($id: ID!) { cancelGeneration(id: $id) }";
+        self.answer(key, None, query, json!({"id": id})).await.body["data"]["cancelGeneration"].clone()
+    }
+
+    /// Runs what is due, on a task of its own that can be aborted: a process that may be killed.
+    #[expect(clippy::disallowed_methods, reason = "the task is the process that is killed")]
+    pub fn drain_apart(&self) -> tokio::task::JoinHandle<()> {
+        let app = self.app.clone();
+        tokio::spawn(async move { worker::drain(&app).await.unwrap() })
+    }
+
+    pub async fn cancel(&self, id: &Value) -> Value {
+        self.data("mutation C($id: ID!) { cancelGeneration(id: $id) }", json!({"id": id})).await["cancelGeneration"]
+            .clone()
+    }
+
+    /// Runs a statement on the database behind the app's back.
+    pub async fn sql(&self, statement: &'static str) -> Result<u64, sqlx::Error> {
+        sqlx::query(statement).execute(&self.app.pool).await.map(|done| done.rows_affected())
+    }
+
+    /// One number from the database.
+    pub async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&self.app.pool).await.unwrap()
     }
 
     /// The answer to an operation.

@@ -14,6 +14,7 @@ mod graph;
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use reqwest::{
     Method,
     multipart::{Form, Part},
@@ -34,6 +35,9 @@ use crate::{
 };
 
 const VARIABLE: &str = "COMFYUI_URL";
+
+/// How long a poll remembers that the one before found nothing.
+const MISSED_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// The adapter.
 pub struct ComfyUi;
@@ -78,7 +82,7 @@ impl Provider for ComfyUi {
         // It may have ended between the two looks.
         match history(cx, handle).await? {
             Some(entry) => from_wire(cx, task, &entry),
-            None => Err(Fault::refused(Kind::Gone, "neither queued nor in the history")),
+            None => missing(cx, handle),
         }
     }
 
@@ -177,6 +181,16 @@ async fn place(cx: &Cx, handle: &Handle) -> Result<Place, Fault> {
         (false, true) => Place::Pending,
         (false, false) => Place::Nowhere,
     })
+}
+
+/// A job that is in neither place: on its way from the queue to the history, unless the poll before missed it too.
+fn missing(cx: &Cx, handle: &Handle) -> Result<Progress, Fault> {
+    let name = format!("missing {}", handle.0);
+    if cx.cache.get(&name, cx.now()).is_some() {
+        return Err(Fault::refused(Kind::Gone, "neither queued nor in the history"));
+    }
+    cx.cache.put(&name, Value::Bool(true), cx.now() + MISSED_FOR);
+    Ok(Progress::Running(None))
 }
 
 async fn history(cx: &Cx, handle: &Handle) -> Result<Option<Ended>, Fault> {

@@ -71,7 +71,10 @@ impl Provider for Did {
     async fn reconcile(&self, cx: &Cx, task: &Task) -> Result<Reconciled, Fault> {
         let jobs: Value = match get(cx, &format!("/{}", task.model), &[("limit", "100")]).await {
             Ok(jobs) => jobs,
-            Err(fault) if matches!(fault.kind, Kind::Gone | Kind::InvalidInput) => return Ok(Reconciled::Unsupported),
+            // Without a list for us, nobody can tell. The gateway in front answers 403 to paths it does not know.
+            Err(fault) if matches!(fault.kind, Kind::Gone | Kind::InvalidInput | Kind::Account) => {
+                return Ok(Reconciled::Unsupported);
+            }
             Err(fault) => return Err(fault),
         };
         let jobs = jobs.get(&task.model).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

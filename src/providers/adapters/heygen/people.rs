@@ -31,6 +31,7 @@ pub(super) struct Person {
 struct Look {
     id: String,
     name: String,
+    #[serde(default)]
     avatar_type: String,
     gender: Option<String>,
     #[serde(default)]

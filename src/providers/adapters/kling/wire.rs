@@ -187,7 +187,9 @@ fn omni_video(task: &Task, input: &ContentInput) -> Fields {
     let mut images: Vec<Value> = input.image.iter().map(|url| frame(url, "first_frame")).collect();
     images.extend(input.last_image.iter().map(|url| frame(url, "end_frame")));
     images.extend(input.images.iter().flatten().map(|url| json!({ "image_url": url })));
-    let reference = text(task, "videoReference").unwrap_or("base");
+    // A clip to be edited excludes frames: beside a frame it can only be an example.
+    let unsaid = if input.image.is_some() { "feature" } else { "base" };
+    let reference = text(task, "videoReference").unwrap_or(unsaid);
     let video = input.video.as_ref().map(|url| {
         Value::from(
             Fields::new()

@@ -46,11 +46,20 @@ fn handle(asked: &Asked) -> Response {
     }
     let language = asked.path.strip_prefix("/v1/voices?languageCode=");
     match (&asked.method, language) {
-        (&Method::GET, Some("en-US" | "th-TH")) => answer(200, fixture("google-tts/voices.json")),
-        (&Method::GET, Some(_)) => answer(200, json!({})),
+        (&Method::GET, Some("xx-XX")) => answer(200, json!({})),
+        (&Method::GET, Some(language)) => answer(200, voices(language)),
         (&Method::POST, None) if asked.path == "/v1/text:synthesize" => synthesize(asked),
         _ => google::error(404, "NOT_FOUND", "no such path", &json!([])),
     }
+}
+
+/// The documented voices; those of other languages are like the American ones.
+fn voices(language: &str) -> Value {
+    let voices = fixture("google-tts/voices.json");
+    if voices.to_string().contains(&format!("\"{language}\"")) {
+        return voices;
+    }
+    serde_json::from_str(&voices.to_string().replace("en-US", language)).unwrap()
 }
 
 fn synthesize(asked: &Asked) -> Response {

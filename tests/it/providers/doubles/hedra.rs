@@ -54,6 +54,7 @@ const KLING: &[Field] = &[
     ("aspect_ratio", true, Is::Word(&["16:9", "9:16", "1:1"])),
     ("quality", true, Is::Word(&["standard", "pro"])),
 ];
+const OMNIHUMAN: &[Field] = &[("resolution", true, Is::Word(&["720p"]))];
 const FABRIC: &[Field] = &[
     PROMPT,
     ("aspect_ratio", true, Is::Word(&["16:9", "9:16", "4:3", "3:4", "1:1"])),
@@ -94,7 +95,7 @@ fn fields(model: &str) -> Option<Vec<&'static [Field]>> {
     Some(match model {
         "hedra-character-3" | "hedra-avatar" => vec![BOTH, HEDRA],
         "kling-ai-avatar-v2" => vec![BOTH, KLING],
-        "omnihuman-15" => vec![BOTH],
+        "omnihuman-15" => vec![BOTH, OMNIHUMAN],
         "veed-fabric-10" => vec![BOTH, FABRIC],
         name if name.starts_with("elevenlabs-") || name.starts_with("minimax-speech-") => vec![SPOKEN, V3_VOICE],
         _ => return None,

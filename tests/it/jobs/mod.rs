@@ -1,0 +1,9 @@
+//! Generations from admission to their end.
+
+mod cancel;
+mod fairness;
+mod idempotency;
+mod life;
+mod limits;
+mod many;
+mod restart;

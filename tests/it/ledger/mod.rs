@@ -1,0 +1,4 @@
+//! Credits: nothing is lost, nothing is charged twice, whatever happens.
+
+mod books;
+mod model;
