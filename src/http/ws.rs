@@ -230,7 +230,7 @@ impl Connection {
             return Err(Close(code::BAD_REQUEST, format!("More than {MAX_SUBSCRIPTIONS} subscriptions")));
         }
         let parameters =
-            operation::read(payload).map_err(|refused| Close(code::BAD_REQUEST, refused.1.message))?;
+            operation::read(payload).map_err(|refused| Close(code::BAD_REQUEST, refused.1.message.into()))?;
         let http = Arc::new(HttpRequest::new(self.caller().await?, None, false));
         let stop = CancellationToken::new();
         self.running.insert(id.clone(), stop.clone().drop_guard());

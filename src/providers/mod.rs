@@ -16,7 +16,6 @@ mod own_server;
 pub mod registry;
 pub mod resend;
 pub mod sandbox;
-pub mod wire;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -12,7 +12,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -154,7 +153,7 @@ async fn file(cx: &Cx, url: &str, inline: bool) -> Result<String, Fault> {
     {
         return Ok(link);
     }
-    Ok(STANDARD.encode(&cx.input(url).await?.bytes))
+    Ok(cx.input(url).await?.base64())
 }
 
 fn picture_to_wire(task: &Task, files: &Files) -> Value {

@@ -11,7 +11,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -123,7 +122,7 @@ async fn place(cx: &Cx, url: &str) -> Result<String, Fault> {
     }
     let file = cx.input(url).await?;
     let longest = if file.content_type.starts_with("image/") { MAX_IMAGE_URI } else { MAX_MEDIA_URI };
-    let data = format!("data:{};base64,{}", file.content_type, STANDARD.encode(&file.bytes));
+    let data = file.data_url();
     if data.len() <= longest { Ok(data) } else { upload(cx, file).await }
 }
 

@@ -27,8 +27,11 @@ use crate::{
     },
     media::InputFile,
     providers::{
-        Call, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task, files, resend,
-        wire::{Fields, brief, preparatory, text},
+        Call, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task,
+        body::{Fields, text},
+        files,
+        http::{excerpt, preparing, unreadable},
+        resend,
     },
 };
 
@@ -48,7 +51,7 @@ impl Provider for Sync {
     }
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
-        let input = Input::read(cx, task).await.map_err(preparatory)?;
+        let input = Input::read(cx, task).await.map_err(preparing)?;
         let call = keyed(cx, cx.post(&format!("{BASE}/generate"))?)?.header("idempotency-key", &resend::key(task));
         let call = if input.files.is_empty() {
             call.json(&body(task, input.items))
@@ -102,10 +105,6 @@ fn accepted(reply: &Reply) -> Result<Submitted, Fault> {
     }
 }
 
-fn unreadable() -> Fault {
-    Fault::new(Kind::Garbled, Verdict::Unknown, "the answer lacks what it should hold")
-}
-
 /// The items of the `input` list, and the files that have to go with the request.
 #[derive(Default)]
 struct Input {
@@ -146,7 +145,7 @@ fn spoken(task: &Task) -> Result<Value, Fault> {
     let voice = text(task, "voice").unwrap_or_default();
     if voice.len() != 20 || !voice.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         let why = format!("{voice} is no premade voice and no ElevenLabs voice id");
-        return Err(Fault::refused(Kind::InvalidInput, brief(&why)));
+        return Err(Fault::refused(Kind::InvalidInput, excerpt(&why)));
     }
     let provider = Fields::new()
         .set("name", "elevenlabs")
@@ -206,7 +205,7 @@ impl Generation {
 }
 
 fn progress(generation: Generation) -> Result<Progress, Fault> {
-    let words = || brief(&format!("{}: {}", generation.code(), generation.error.as_deref().unwrap_or_default()));
+    let words = || excerpt(&format!("{}: {}", generation.code(), generation.error.as_deref().unwrap_or_default()));
     Ok(match generation.status.as_str() {
         "PENDING" => Progress::Queued,
         "PROCESSING" => Progress::Running(None),
@@ -254,7 +253,7 @@ fn classify(reply: &Reply) -> Fault {
         Some(list) => list.to_string(),
         None => String::from_utf8_lossy(&reply.body).into_owned(),
     };
-    let mut fault = reply.fault(brief(&format!("{code} {words}")));
+    let mut fault = reply.fault(excerpt(&format!("{code} {words}")));
     if reply.status == 402 && code == "generation_plan_duration_exceeded" {
         fault.kind = Kind::InvalidInput;
     } else if reply.status == 409 {

@@ -19,7 +19,12 @@ async fn spoken(model: &str, text: &str, options: &Value) -> String {
     let task = support::task("google-tts", "google-tts", model, &json!({ "text": text }), options);
     let outputs = run(&GoogleTts, &start().await, &task).await.unwrap();
     let Source::Bytes(bytes) = &outputs.files[0].source else { panic!("no bytes") };
-    String::from_utf8(bytes.to_vec()).unwrap()
+    let text: String = bytes.iter().copied().map(char::from).collect();
+    text.split("TIT2\0\0\0")
+        .skip(1)
+        .filter_map(|title| Some(title.split_once('<')?.1.split_once('>')?.0))
+        .map(|name| format!("<{name}>"))
+        .collect()
 }
 
 #[tokio::test]

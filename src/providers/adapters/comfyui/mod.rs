@@ -30,7 +30,9 @@ use crate::{
         output::{Output, Outputs, Source},
     },
     providers::{
-        Call, Cancelled, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task, own_server, wire,
+        Call, Cancelled, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task,
+        http::{excerpt, preparing},
+        own_server,
     },
 };
 
@@ -52,7 +54,7 @@ impl Provider for ComfyUi {
         let mut uploaded = HashMap::new();
         for (input, url) in [("image", &task.input.image), ("lastImage", &task.input.last_image)] {
             if let Some(url) = url {
-                uploaded.insert(input, upload(cx, task, input, url).await.map_err(wire::preparatory)?);
+                uploaded.insert(input, upload(cx, task, input, url).await.map_err(preparing)?);
             }
         }
         let body = json!({ "prompt": graph::filled(task, &uploaded)?, "prompt_id": job_id(task) });
@@ -210,7 +212,7 @@ fn from_wire(cx: &Cx, task: &Task, ended: &Ended) -> Result<Progress, Fault> {
             }
             Ok(Progress::Done(Outputs { files, seed: Some(graph::seed(task)), ..Outputs::default() }))
         }
-        "error" => Ok(Progress::Failed(Fault::refused(Kind::Failed, wire::brief(&ended.status.reason())))),
+        "error" => Ok(Progress::Failed(Fault::refused(Kind::Failed, excerpt(&ended.status.reason())))),
         word => {
             tracing::warn!(status = word, "comfyui: unknown status");
             Ok(Progress::Running(None))
@@ -242,7 +244,7 @@ fn classify(reply: &Reply, task: &Task) -> Fault {
     let refused: Refused = reply.json().unwrap_or_default();
     let errors = errors_of(&refused.node_errors);
     let words: Vec<String> = errors.iter().map(|error| format!("{} {}", error.r#type, error.details)).collect();
-    let mut fault = reply.fault(wire::brief(&format!("{} {}", refused.error.r#type, words.join("; "))));
+    let mut fault = reply.fault(excerpt(&format!("{} {}", refused.error.r#type, words.join("; "))));
     if reply.status == 400 {
         let callers = !errors.is_empty() && errors.iter().all(|error| error.is_callers(task));
         fault.kind = if callers { Kind::InvalidInput } else { Kind::Account };

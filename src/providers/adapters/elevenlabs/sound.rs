@@ -13,7 +13,7 @@ use crate::{
     },
     providers::{
         Cx, Reply, Task,
-        wire::{Fields, text},
+        body::{Fields, text},
     },
 };
 

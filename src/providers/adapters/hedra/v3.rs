@@ -14,8 +14,11 @@ use super::{
 use crate::{
     domain::{Fault, Verdict, fault::Kind},
     providers::{
-        Call, Cx, Handle, Progress, Reconciled, Reply, Submitted, Task, files, resend,
-        wire::{Fields, brief, param, preparatory, text},
+        Call, Cx, Handle, Progress, Reconciled, Reply, Submitted, Task,
+        body::{Fields, param, text},
+        files,
+        http::{excerpt, preparing},
+        resend,
     },
 };
 
@@ -36,7 +39,7 @@ pub(super) async fn submit(cx: &Cx, task: &Task) -> Result<Handle, Fault> {
         return speak(cx, task, &task.model, &key).await.map(Handle);
     }
     if let Some(audio) = task.input.audio.as_deref() {
-        let audio = upload(cx, audio).await.map_err(preparatory)?;
+        let audio = upload(cx, audio).await.map_err(preparing)?;
         return perform(cx, task, audio, &key).await.map(Handle);
     }
     let Some(speech) = param(task, "speech") else {
@@ -101,12 +104,12 @@ async fn start(cx: &Cx, model: &str, input: Fields, key: &str) -> Result<String,
 }
 
 async fn speak(cx: &Cx, task: &Task, model: &str, key: &str) -> Result<String, Fault> {
-    let voice = voice(cx, task, model).await.map_err(preparatory)?;
+    let voice = voice(cx, task, model).await.map_err(preparing)?;
     start(cx, model, spoken(Fields::new(), task, &voice), key).await
 }
 
 async fn perform(cx: &Cx, task: &Task, audio: Value, key: &str) -> Result<String, Fault> {
-    let image = upload(cx, task.input.image.as_deref().unwrap_or_default()).await.map_err(preparatory)?;
+    let image = upload(cx, task.input.image.as_deref().unwrap_or_default()).await.map_err(preparing)?;
     start(cx, &task.model, input(task, image, audio), key).await
 }
 
@@ -239,7 +242,7 @@ fn classify(reply: &Reply) -> Fault {
     let error = body.get("error").unwrap_or(&Value::Null);
     let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
     let words = if error.is_null() { String::from_utf8_lossy(&reply.body).into_owned() } else { String::new() };
-    let mut fault = reply.fault(brief(&format!("{} {}{words}", field("code"), field("message"))));
+    let mut fault = reply.fault(excerpt(&format!("{} {}{words}", field("code"), field("message"))));
     if let Some(kind) = kind_of(field("code")) {
         fault.kind = kind;
     }

@@ -32,8 +32,11 @@ use crate::{
         output::{Output, Outputs, Source},
     },
     providers::{
-        Call, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task, files, resend,
-        wire::{brief, param, preparatory, text},
+        Call, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task,
+        body::{param, text},
+        files,
+        http::{excerpt, preparing, unreadable},
+        resend,
     },
 };
 
@@ -55,8 +58,8 @@ impl Provider for HeyGen {
     }
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
-        let person = people::choose(cx, task).await.map_err(preparatory)?;
-        let media = media(cx, task).await.map_err(preparatory)?;
+        let person = people::choose(cx, task).await.map_err(preparing)?;
+        let media = media(cx, task).await.map_err(preparing)?;
         let body = body::body(task, &person, media)?;
         let answer = create(cx, task, &body).await?;
         match kind(task) {
@@ -166,10 +169,6 @@ async fn asset(cx: &Cx, input: &str) -> Result<Value, Fault> {
     Ok(json!({ "type": "asset_id", "asset_id": id }))
 }
 
-fn unreadable() -> Fault {
-    Fault::new(Kind::Garbled, Verdict::Unknown, "the answer lacks what it should hold")
-}
-
 /// Our handle: the id, and the options that the look does not act.
 #[derive(Serialize, Deserialize)]
 struct Ours {
@@ -241,7 +240,7 @@ fn notes(unacted: &[String]) -> BTreeMap<String, Value> {
 
 fn failed(code: &str, message: &str) -> Fault {
     let kind = if speaks_of_moderation(code) || speaks_of_moderation(message) { Kind::Moderated } else { Kind::Failed };
-    Fault::refused(kind, brief(&format!("{code}: {message}")))
+    Fault::refused(kind, excerpt(&format!("{code}: {message}")))
 }
 
 fn speaks_of_moderation(words: &str) -> bool {
@@ -255,7 +254,7 @@ fn classify(reply: &Reply) -> Fault {
     let field = |name: &str| body.pointer(&format!("/error/{name}")).and_then(Value::as_str).unwrap_or_default();
     let code = field("code");
     let words = if code.is_empty() { String::from_utf8_lossy(&reply.body).into_owned() } else { String::new() };
-    let mut fault = reply.fault(brief(&format!("{code} {}{words}", field("message"))));
+    let mut fault = reply.fault(excerpt(&format!("{code} {}{words}", field("message"))));
     let told = match code {
         "resource_limit_reached" => Some((Kind::Account, Verdict::Refused)),
         "voice_not_usable" => Some((Kind::InvalidInput, Verdict::Refused)),

@@ -1,6 +1,5 @@
 //! Kling's messages: what is sent for each kind of task, and how a task's record reads. All of it pure.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -13,7 +12,7 @@ use crate::{
     },
     providers::{
         Task,
-        wire::{Fields, id_text, param, text},
+        body::{Fields, id_text, param, text},
     },
 };
 
@@ -87,11 +86,6 @@ impl Endpoint {
         }
         .to_owned()
     }
-}
-
-/// A file as this service takes it inline.
-pub(super) fn base64(_content_type: &str, bytes: &[u8]) -> String {
-    STANDARD.encode(bytes)
 }
 
 /// What is submitted. `input` holds addresses or base64; `speech` is the recording a portrait is to speak.

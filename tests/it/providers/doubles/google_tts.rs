@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     asked::{Asked, answer, fixture, garbled},
     check::{Field, Is, is_object, object},
-    google,
+    files, google,
 };
 
 pub const KEY: &str = "tts-key";
@@ -53,6 +53,27 @@ fn handle(asked: &Asked) -> Response {
     }
 }
 
+/// A sound; in MP3 its title is the voice's name in angle brackets.
+fn sound(config: &Value, voice: &str) -> Vec<u8> {
+    let mut sound = Vec::new();
+    let extension = match config["audioEncoding"].as_str() {
+        Some("LINEAR16") => "wav",
+        Some("OGG_OPUS") => "ogg",
+        _ => {
+            let title = format!("\0<{voice}>");
+            let length = u8::try_from(title.len()).unwrap();
+            sound.extend(*b"ID3\x03\0\0\0\0\0");
+            sound.push(length + 10);
+            sound.extend(*b"TIT2\0\0\0");
+            sound.extend([length, 0, 0]);
+            sound.extend(title.bytes());
+            "mp3"
+        }
+    };
+    sound.extend(files::sample(extension).unwrap().1);
+    sound
+}
+
 /// The documented voices; those of other languages are like the American ones.
 fn voices(language: &str) -> Value {
     let voices = fixture("google-tts/voices.json");
@@ -87,5 +108,5 @@ fn synthesize(asked: &Asked) -> Response {
     if !gemini && body["input"].get("prompt").is_some() {
         return google::invalid("prompt");
     }
-    answer(200, json!({"audioContent": STANDARD.encode(format!("<{name}>"))}))
+    answer(200, json!({"audioContent": STANDARD.encode(sound(&body["audioConfig"], name))}))
 }

@@ -221,8 +221,11 @@ impl Double {
             return answer(200, json!({ "job_id": id, "status": status, "progress": null }));
         }
         let error = failure.map(|(_, code)| json!({ "code": code, "message": "no", "retryable": false }));
+        let spoken = job.model.starts_with("elevenlabs-") || job.model.starts_with("minimax-speech-");
         let body = include_str!("../../../fixtures/hedra/job.json");
-        let mut body = fixture(body, &[("/job_id", json!(id)), ("/status", json!(status)), ("/error", json!(error))]);
+        let body =
+            if spoken { body.replace(".mp4", ".mp3").replace("video/mp4", "audio/mpeg") } else { body.to_owned() };
+        let mut body = fixture(&body, &[("/job_id", json!(id)), ("/status", json!(status)), ("/error", json!(error))]);
         body["outputs"][0]["asset_id"] = json!(format!("asset_{id}"));
         if status != "COMPLETED" {
             body["outputs"] = json!([]);
@@ -260,7 +263,7 @@ impl Double {
                 None => answer(404, json!({ "messages": ["no such asset"] })),
             },
             ("GET", ["assets"]) => {
-                let asset = json!({ "type": "generated_video", "url": "https://files.example.com/asset.mp4" });
+                let asset = json!({ "type": "generated_video", "url": "https://files.example.com/asset.mp3" });
                 answer(200, json!([{ "id": asked.query["ids"], "type": asked.query["type"], "asset": asset }]))
             }
             ("POST", ["generations"]) => seen.generate(asked, |id| asset(id) - 1),
@@ -307,6 +310,7 @@ impl Seen {
         entry.looks += 1;
         let says = |word: &str| entry.words.contains(word);
         let body = include_str!("../../../fixtures/hedra/generation.json");
+        let body = &if entry.model == "speech" { body.replace(".mp4", ".mp3") } else { body.to_owned() };
         let going = |status: &str| {
             let nothing = [("/url", Value::Null), ("/download_url", Value::Null), ("/status", json!(status))];
             answer(200, fixture(body, &nothing))
