@@ -42,7 +42,9 @@ async fn an_unknown_id_is_null_and_not_found() {
     let query = r#"{ generation(id: "gen_abc123") { id } }"#;
     assert_json_snapshot!(refusal(app.post(query, json!({})).await).await, @r#"
     {
-      "data": null,
+      "data": {
+        "generation": null
+      },
       "errors": [
         {
           "extensions": {
@@ -64,6 +66,17 @@ async fn an_unknown_id_is_null_and_not_found() {
       "status": 200
     }
     "#);
+}
+
+#[tokio::test]
+async fn an_unknown_id_leaves_the_other_fields_alone() {
+    let app = TestApp::start().await;
+    let id = app.generate(picture()).await["id"].clone();
+    let query =
+        "query Q($id: ID!) { a: generation(id: $id) { status } b: generation(id: 1) { status } account { mode } }";
+    let answer = app.graphql(query, json!({"id": id})).await;
+    assert_eq!(answer["data"], json!({"a": {"status": "PENDING"}, "b": null, "account": {"mode": "test"}}));
+    assert_eq!(answer["errors"][0]["path"], json!(["b"]));
 }
 
 #[tokio::test]
