@@ -100,13 +100,12 @@ impl Service {
         app.accounts.apply_plans().await?;
         let keeper = Arc::new(Keeper::new(settings.data_dir.clone()));
         let mut service = Self { app, connected, server: None, keeper, end: CancellationToken::new() };
-        match listener {
-            Some(listener) => service.open(listener, role).await?,
-            None => {
-                service.app.media.links().listening_on(config.server.listen);
-                service.start_tasks(role);
-                output::line("worker ready")?;
-            }
+        if let Some(listener) = listener {
+            service.open(listener, role).await?;
+        } else {
+            service.app.media.links().listening_on(config.server.listen);
+            service.start_tasks(role);
+            output::line("worker ready")?;
         }
         Ok(service)
     }

@@ -109,7 +109,11 @@ impl Bus {
         };
         let receiving = async {
             while !stop.is_cancelled() {
-                if let Some(Err(error)) = stop.run_until_cancelled(self.listen(pool)).await {
+                let ended = stop.run_until_cancelled(self.listen(pool)).await;
+                // At the end the pool may be closed already.
+                if let Some(Err(error)) = ended
+                    && !stop.is_cancelled()
+                {
                     tracing::warn!(%error, "notifications are interrupted; polling goes on");
                     stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await;
                 }

@@ -11,21 +11,29 @@ use async_graphql::{
     parser::types::{DocumentOperations, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
 };
 
-/// Rewrites the operation that will be executed, and the fragments it uses.
+/// Rewrites a document. Operations that will not be executed are rewritten too, since they are validated as well; they
+/// have no say about `status`.
 pub fn rewrite(document: &mut ExecutableDocument, operation_name: Option<&str>) {
     let Some(operation) = executed(document, operation_name) else { return };
+    let name = operation_name.map(Name::new).or_else(|| match &document.operations {
+        DocumentOperations::Multiple(all) => all.keys().next().cloned(),
+        DocumentOperations::Single(_) => None,
+    });
     let fragments = reachable(document, &operation.selection_set.node);
-    let reads_plain_error = [&operation.selection_set.node]
+    let lower_case = [&operation.selection_set.node]
         .into_iter()
         .chain(fragments.iter().filter_map(|name| Some(&document.fragments.get(name)?.node.selection_set.node)))
         .any(has_plain_error);
-    if let Some(operation) = executed_mut(document, operation_name) {
-        rewrite_set(&mut operation.selection_set.node, reads_plain_error);
-    }
-    for name in fragments {
-        if let Some(fragment) = document.fragments.get_mut(&name) {
-            rewrite_set(&mut fragment.node.selection_set.node, reads_plain_error);
+    match &mut document.operations {
+        DocumentOperations::Single(operation) => rewrite_set(&mut operation.node.selection_set.node, lower_case),
+        DocumentOperations::Multiple(all) => {
+            for (one, operation) in all {
+                rewrite_set(&mut operation.node.selection_set.node, lower_case && Some(one) == name.as_ref());
+            }
         }
+    }
+    for (name, fragment) in &mut document.fragments {
+        rewrite_set(&mut fragment.node.selection_set.node, lower_case && fragments.contains(name));
     }
 }
 
@@ -39,14 +47,6 @@ pub fn executed<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Opt
             let mut all = all.values();
             all.next().filter(|_| all.next().is_none()).map(|operation| &operation.node)
         }
-    }
-}
-
-fn executed_mut<'a>(document: &'a mut ExecutableDocument, name: Option<&str>) -> Option<&'a mut OperationDefinition> {
-    match (&mut document.operations, name) {
-        (DocumentOperations::Single(operation), _) => Some(&mut operation.node),
-        (DocumentOperations::Multiple(all), Some(name)) => all.get_mut(name).map(|operation| &mut operation.node),
-        (DocumentOperations::Multiple(all), None) => all.values_mut().next().map(|operation| &mut operation.node),
     }
 }
 
@@ -173,6 +173,19 @@ mod tests {
     fn another_operation_of_the_document_has_no_say() {
         let query = "query A { generation(id: 1) { status } } query B { generation(id: 1) { status error } }";
         assert_eq!(rewritten(query, Some("A")), [":generation", ":status"]);
+    }
+
+    #[test]
+    fn another_operation_of_the_document_is_rewritten_to_be_valid() {
+        let mut document = parse_query("query A { a } query B { status error metadata }").unwrap();
+        rewrite(&mut document, Some("A"));
+        let other = executed(&document, Some("B")).unwrap();
+        let names: Vec<_> = other.selection_set.node.items.iter().map(|item| item.node.clone()).collect();
+        let names = format!("{names:?}");
+        assert!(
+            names.contains("errorText") && names.contains("metadataJson") && !names.contains("statusText"),
+            "{names}"
+        );
     }
 
     #[test]

@@ -9,6 +9,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
+use serde::Serialize;
+
 use super::{Edge, REQUEST_ID};
 use crate::{
     accounts::Caller,
@@ -70,7 +72,7 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<&str> {
 
 /// An error outside of any field.
 pub(super) fn plain(error: ApiError) -> ServerError {
-    error.at(Vec::new(), Vec::new())
+    error.at(Vec::new())
 }
 
 /// A response that is nothing but an error.
@@ -84,8 +86,8 @@ pub(super) fn completed(mut response: GraphQlResponse, request_id: Option<&str>)
     for error in &mut response.errors {
         match code(error) {
             None => {
-                let (message, locations, path) = (error.message.clone(), error.locations.clone(), error.path.clone());
-                *error = ApiError::validation(message).at(locations, path);
+                let coded = ApiError::validation(error.message.as_str()).at(Vec::new());
+                error.extensions = coded.extensions;
             }
             Some(error::INTERNAL) => {
                 if let Some(id) = request_id {
@@ -110,6 +112,27 @@ fn extension<'a>(error: &'a ServerError, name: &str) -> Option<&'a Value> {
     error.extensions.as_ref()?.get(name)
 }
 
+/// A response as it is sent: `data` is absent, not null, when nothing ran.
+#[derive(Serialize)]
+pub(super) struct Sent<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ServerError],
+}
+
+impl<'a> From<&'a GraphQlResponse> for Sent<'a> {
+    fn from(response: &'a GraphQlResponse) -> Self {
+        Self { data: Some(&response.data).filter(|_| !never_ran(response)), errors: &response.errors }
+    }
+}
+
+/// Whether the errors are about the request itself and not about any of its fields.
+fn never_ran(response: &GraphQlResponse) -> bool {
+    let about_fields = response.errors.iter().any(|error| !error.path.is_empty());
+    response.data == Value::Null && !response.errors.is_empty() && !about_fields
+}
+
 /// What is sent back.
 pub(super) enum Answer {
     Single(Box<GraphQlResponse>),
@@ -132,8 +155,8 @@ impl Answer {
 
     fn body(&self) -> Vec<u8> {
         let body = match self {
-            Self::Single(response) => serde_json::to_vec(response),
-            Self::Batch(responses) => serde_json::to_vec(responses),
+            Self::Single(response) => serde_json::to_vec(&Sent::from(&**response)),
+            Self::Batch(responses) => serde_json::to_vec(&responses.iter().map(Sent::from).collect::<Vec<_>>()),
         };
         body.unwrap_or_default()
     }
@@ -141,7 +164,11 @@ impl Answer {
     fn status(&self, media_type: MediaType) -> StatusCode {
         match self {
             Self::Single(response) => status(response, media_type),
-            Self::Batch(_) => StatusCode::OK,
+            // What all operations share is said of the request too: nothing but refusals for a limit, say.
+            Self::Batch(responses) => {
+                let mut all = responses.iter().map(|response| status(response, media_type));
+                all.next().filter(|first| all.all(|next| next == *first)).unwrap_or(StatusCode::OK)
+            }
         }
     }
 
@@ -165,14 +192,13 @@ pub(super) fn status(response: &GraphQlResponse, media_type: MediaType) -> Statu
     let is_away = |error: &ServerError| {
         code(error) == Some(error::INTERNAL) && extension(error, "retryable") == Some(&Value::Boolean(true))
     };
-    let never_ran = response.data == Value::Null && response.errors.iter().all(|error| error.path.is_empty());
     if with(error::RATE_LIMIT) {
         StatusCode::TOO_MANY_REQUESTS
     } else if with(error::UNAUTHENTICATED) {
         StatusCode::UNAUTHORIZED
     } else if response.errors.iter().any(is_away) {
         StatusCode::SERVICE_UNAVAILABLE
-    } else if media_type == MediaType::GraphQlJson && never_ran {
+    } else if media_type == MediaType::GraphQlJson && never_ran(response) {
         StatusCode::BAD_REQUEST
     } else {
         StatusCode::OK
@@ -272,6 +298,15 @@ mod tests {
 
     fn accepted(accept: &str) -> Option<MediaType> {
         MediaType::of(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_str(accept).unwrap())]))
+    }
+
+    #[test]
+    fn our_own_errors_name_the_request_and_nothing_else() {
+        let error = plain(ApiError::internal(&anyhow::anyhow!("relation \"job\" does not exist")));
+        let response = completed(GraphQlResponse::from_errors(vec![error]), Some("r-1"));
+        let text = serde_json::to_string(&Sent::from(&response)).unwrap();
+        assert!(text.contains("(request id r-1)") && !text.contains("job") && !text.contains("data"), "{text}");
+        assert_eq!(status(&response, MediaType::Json), StatusCode::OK);
     }
 
     #[test]

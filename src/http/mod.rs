@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod graphiql;
 mod graphql;
 mod health;
 pub mod media;
@@ -13,12 +14,11 @@ mod ws;
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::http::GraphiQLSource;
 use axum::{
     Router,
     extract::{FromRequestParts as _, Request, State, ws::WebSocketUpgrade},
     http::{HeaderName, StatusCode, header::ACCEPT},
-    response::{Html, IntoResponse as _, Response},
+    response::{IntoResponse as _, Response},
     routing::{any, get, post},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -75,6 +75,7 @@ pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: Cancel
     let trace = TraceLayer::new_for_http().make_span_with(span).on_request(()).on_response(()).on_failure(());
     Router::new()
         .route("/graphql", get(get_graphql).post(graphql::post).fallback(graphql::other_method))
+        .route("/graphql/assets/{name}", get(graphiql::asset))
         .route("/graphql/ws", any(ws::upgrade))
         .route("/schema.graphql", get(schema))
         .route("/uploads", post(uploads::post))
@@ -115,8 +116,7 @@ async fn get_graphql(State(edge): State<Edge>, request: Request) -> Response {
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/html"));
     if wants_page && !parts.uri.query().is_some_and(|query| query.contains("query=")) {
-        return Html(GraphiQLSource::build().endpoint("/graphql").subscription_endpoint("/graphql/ws").finish())
-            .into_response();
+        return graphiql::page();
     }
     let query = axum::extract::Query::try_from_uri(&parts.uri);
     graphql::get(State(edge), parts.headers, query).await

@@ -32,6 +32,8 @@ use tokio_util::{
 
 /// How long a new connection may take to say which protocol it speaks.
 const GREETING_LIMIT: Duration = Duration::from_secs(10);
+/// The same while the process drains.
+const LATE_GREETING_LIMIT: Duration = Duration::from_secs(1);
 /// How long a request's head may take, and how long a connection may rest between two: longer than the 60 s after which
 /// balancers let go of theirs.
 const HEAD_LIMIT: Duration = Duration::from_secs(65);
@@ -92,8 +94,7 @@ impl Server {
         let stream = Counted { stream, _slot: slot, _token: self.connections.token() };
         let (router, draining) = (self.router.clone(), self.draining.clone());
         self.connections.spawn(async move {
-            let greeted = tokio::time::timeout(GREETING_LIMIT, greeting(&stream.stream)).await;
-            if matches!(greeted, Ok(Ok(()))) {
+            if greeted(&stream.stream, &draining).await {
                 serve(stream, router, draining).await;
             }
         });
@@ -124,6 +125,17 @@ async fn serve(stream: Counted, router: Router, draining: CancellationToken) {
     if let Err(error) = ended {
         tracing::debug!(error, "a connection ended badly");
     }
+}
+
+/// Whether a connection begins to speak in time; one that is silent when the drain begins has nothing to lose.
+async fn greeted(stream: &TcpStream, draining: &CancellationToken) -> bool {
+    let greeted = if draining.is_cancelled() {
+        tokio::time::timeout(LATE_GREETING_LIMIT, greeting(stream)).await
+    } else {
+        let greeting = tokio::time::timeout(GREETING_LIMIT, greeting(stream));
+        draining.run_until_cancelled(greeting).await.unwrap_or(Ok(Err(io::ErrorKind::TimedOut.into())))
+    };
+    matches!(greeted, Ok(Ok(())))
 }
 
 /// Waits until it shows whether the connection speaks HTTP/1 or HTTP/2, which the builder would do without a limit.

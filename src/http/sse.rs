@@ -14,7 +14,7 @@ use axum::{
 use futures_util::{StreamExt as _, stream};
 
 use super::{
-    answer::{self, MediaType, completed, failed},
+    answer::{self, MediaType, Sent, completed, failed},
     graphql::Exchange,
 };
 use crate::graphql::{error::ApiError, request::HttpRequest};
@@ -45,7 +45,8 @@ pub(super) async fn respond(
     }
     let id = answer::request_id(exchange.headers).map(str::to_owned);
     let rest = stream::iter(rest).flatten().map(move |result| completed(result, id.as_deref()));
-    let complete = stream::once(async { Event::default().event("complete").data("") });
+    // A browser passes on no event without a data field, and of empty text axum makes none.
+    let complete = stream::once(async { Event::default().event("complete").data("\n") });
     let events =
         stream::iter([first]).chain(rest).map(|result| event(&result)).chain(complete).map(Ok::<_, Infallible>);
     let stop = exchange.edge.draining.clone();
@@ -57,5 +58,5 @@ pub(super) async fn respond(
 
 fn event(result: &GraphQlResponse) -> Event {
     result.errors.iter().for_each(answer::count);
-    Event::default().event("next").json_data(result).unwrap_or_default()
+    Event::default().event("next").json_data(Sent::from(result)).unwrap_or_default()
 }

@@ -42,7 +42,7 @@ pub(super) async fn post(State(edge): State<Edge>, request: Request) -> Response
 
 fn refused(status: StatusCode, error: ApiError) -> Response {
     let retry_after = error.retry_after;
-    let body = json!({"errors": [error.at(Vec::new(), Vec::new())]});
+    let body = json!({"errors": [answer::plain(error)]});
     let mut response = (status, Json(body)).into_response();
     if let Some(seconds) = retry_after {
         response.headers_mut().insert("retry-after", seconds.into());

@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Edge,
-    answer::{self, completed},
+    answer::{self, Sent, completed},
     auth,
     graphql::{graphql_request, prepare},
     operation::{self, Parameters},
@@ -164,7 +164,11 @@ impl Connection {
     async fn receive(&mut self, socket: &mut WebSocket, message: Message) -> Result<Option<()>, Close> {
         let text = match message {
             Message::Text(text) => text,
-            Message::Close(_) => return Ok(None),
+            Message::Close(_) => {
+                // Sends the reply, after which there is nothing to receive.
+                socket.recv().await;
+                return Ok(None);
+            }
             Message::Ping(_) | Message::Pong(_) => return Ok(Some(())),
             Message::Binary(_) => return Err(Close(code::BAD_REQUEST, "Messages are JSON text".to_owned())),
         };
@@ -191,7 +195,9 @@ impl Connection {
         }
         let named = payload.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         if let Some((_, Value::String(header))) = named {
-            self.authorization = Some(header);
+            // The key alone will do where there is no header.
+            let is_bare = !header.trim().contains(' ');
+            self.authorization = Some(if is_bare { format!("Bearer {header}") } else { header });
         }
         self.caller().await?;
         self.is_open = true;
@@ -223,7 +229,8 @@ impl Connection {
         if self.running.len() >= MAX_SUBSCRIPTIONS {
             return Err(Close(code::BAD_REQUEST, format!("More than {MAX_SUBSCRIPTIONS} subscriptions")));
         }
-        let parameters = operation::read(payload).map_err(|refused| Close(code::BAD_REQUEST, refused.1.message))?;
+        let parameters =
+            operation::read(payload).map_err(|refused| Close(code::BAD_REQUEST, refused.1.message.into()))?;
         let http = Arc::new(HttpRequest::new(self.caller().await?, None, false));
         let stop = CancellationToken::new();
         self.running.insert(id.clone(), stop.clone().drop_guard());
@@ -247,7 +254,7 @@ impl Connection {
             Outgoing::Next(_, result) if was_revoked(&result) => {
                 return Err(Close(code::FORBIDDEN, "Forbidden".to_owned()));
             }
-            Outgoing::Next(id, result) => json!({"id": id, "type": "next", "payload": result}),
+            Outgoing::Next(id, result) => json!({"id": id, "type": "next", "payload": Sent::from(&*result)}),
             Outgoing::Errors(id, errors) => {
                 self.running.remove(&id);
                 json!({"id": id, "type": "error", "payload": errors})

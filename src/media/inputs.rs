@@ -37,6 +37,18 @@ pub struct InputFile {
     pub content_type: String,
 }
 
+impl InputFile {
+    /// The bytes in base64.
+    pub fn base64(&self) -> String {
+        BASE64.encode(&self.bytes)
+    }
+
+    /// The file as a `data:` URL.
+    pub fn data_url(&self) -> String {
+        format!("data:{};base64,{}", self.content_type, self.base64())
+    }
+}
+
 /// Reads input files and makes them reachable.
 pub struct Inputs {
     store: Arc<Store>,

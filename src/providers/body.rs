@@ -1,8 +1,52 @@
-//! Small parts of request bodies that adapters share. Nothing here knows a vendor.
+//! Small parts of messages that adapters share. Nothing here knows a vendor.
 
 use serde_json::{Map, Value};
 
 use super::Task;
+
+/// A JSON object being built; what is absent leaves no field.
+#[derive(Default)]
+pub struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// An empty object.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a field if there is a value for it.
+    #[must_use]
+    pub fn maybe(self, name: &str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self,
+        }
+    }
+
+    /// Adds a field with the value of an option of the task, if that is set.
+    #[must_use]
+    pub fn option(self, name: &str, task: &Task, option: &str) -> Self {
+        self.maybe(name, task.options.get(option).cloned())
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Fields> for Value {
+    fn from(fields: Fields) -> Self {
+        Self::Object(fields.0)
+    }
+}
 
 /// The body without what was not given: members that are null are left out, at every depth.
 pub fn given(body: Value) -> Value {
@@ -59,6 +103,15 @@ pub fn size<'a>(task: &'a Task, aspect: Option<&str>) -> Option<&'a str> {
         None => sizes.values().next()?,
     };
     of_resolution.get(text(task, "aspectRatio").or(aspect)?)?.as_str()
+}
+
+/// An id that some services write as a number and some as a string.
+pub fn id_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! Input files on their way to an upstream: by address, in the request, or as a part of a form.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::multipart::Part;
 
-use super::{Cx, wire::preparatory};
+use super::{Cx, http::preparing};
 use crate::{
     domain::{Fault, fault::Kind},
     media::InputFile,
@@ -18,13 +17,26 @@ pub async fn address(cx: &Cx, input: &str) -> Result<Option<String>, Fault> {
     match cx.input_url(input).await {
         Ok(url) => Ok(Some(url)),
         Err(fault) if fault.kind == Kind::Account => Ok(None),
-        Err(fault) => Err(preparatory(fault)),
+        Err(fault) => Err(preparing(fault)),
+    }
+}
+
+/// An address of the input that the upstream can fetch.
+pub async fn link(cx: &Cx, input: &str) -> Result<String, Fault> {
+    cx.input_url(input).await.map_err(preparing)
+}
+
+/// The input as an address where it can be one, else as `inline` writes the file.
+pub async fn link_or_inline(cx: &Cx, input: &str, inline: fn(&InputFile) -> String) -> Result<String, Fault> {
+    match address(cx, input).await? {
+        Some(url) => Ok(url),
+        None => Ok(inline(&bytes(cx, input).await?)),
     }
 }
 
 /// The bytes of the input.
 pub async fn bytes(cx: &Cx, input: &str) -> Result<InputFile, Fault> {
-    cx.input(input).await.map_err(preparatory)
+    cx.input(input).await.map_err(preparing)
 }
 
 /// The file as a part of a form.
@@ -48,9 +60,4 @@ pub fn file_name(file: &InputFile) -> String {
         other => other.rsplit_once('/').map_or("bin", |(_, extension)| extension.trim_start_matches("x-")),
     };
     format!("input.{extension}")
-}
-
-/// The file in base64.
-pub fn base64(file: &InputFile) -> String {
-    STANDARD.encode(&file.bytes)
 }

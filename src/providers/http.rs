@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use base64::Engine;
 use bytes::{Bytes, BytesMut};
 use reqwest::{Method, header::HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
@@ -103,24 +102,6 @@ impl Cx {
     /// media store. A fault of kind `Account` where the store has no public address.
     pub async fn input_url(&self, url: &str) -> Result<String, Fault> {
         self.inputs.reachable(url, self.on_this_machine()).await
-    }
-
-    /// This input for services that take a URL or a `data:` URI in the same field: an address where they can fetch it,
-    /// else its bytes.
-    pub async fn input_ref(&self, url: &str) -> Result<String, Fault> {
-        if url.starts_with("data:") {
-            return Ok(url.to_owned());
-        }
-        match self.input_url(url).await {
-            Ok(reachable) => Ok(reachable),
-            Err(_) => self.input(url).await.map(|file| {
-                format!(
-                    "data:{};base64,{}",
-                    file.content_type,
-                    base64::engine::general_purpose::STANDARD.encode(&file.bytes)
-                )
-            }),
-        }
     }
 
     fn on_this_machine(&self) -> bool {
@@ -254,6 +235,16 @@ pub fn preparing(mut fault: Fault) -> Fault {
         fault.verdict = Refused;
     }
     fault
+}
+
+/// An answer that makes no sense: nobody knows whether it started anything.
+pub fn garbled(detail: impl Into<String>) -> Fault {
+    Fault::new(Kind::Garbled, Verdict::Unknown, detail)
+}
+
+/// An answer without the members it is read for.
+pub fn unreadable() -> Fault {
+    garbled("the answer lacks what it should hold")
 }
 
 /// An upstream's words, short enough for a fault's detail.

@@ -14,8 +14,8 @@ pub mod http;
 pub mod names;
 mod own_server;
 pub mod registry;
+pub mod resend;
 pub mod sandbox;
-pub mod wire;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -49,6 +49,12 @@ pub trait Provider: Send + Sync {
     /// no such work. The default says that the protocol has no way to tell.
     async fn reconcile(&self, _cx: &Cx, _task: &Task) -> Result<Reconciled, Fault> {
         Ok(Reconciled::Unsupported)
+    }
+
+    /// Whether [`reconcile`](Self::reconcile) sends the work again under its idempotency key. That starts work which
+    /// never arrived, so it must not be asked about work that nobody wants any more.
+    fn resends(&self, _task: &Task) -> bool {
+        false
     }
 
     /// Adds the upstream's credentials to the download of an output that asks for them (`authorized`).

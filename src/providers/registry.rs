@@ -18,6 +18,9 @@ use crate::{
 /// The longest a call may take, with its uploads and its answer.
 const LONGEST_CALL: Duration = Duration::from_mins(5);
 
+/// How often a download may be sent on.
+const MAX_REDIRECTS: usize = 5;
+
 /// What the registry is made from.
 pub struct Parts<'a> {
     /// The services, as catalogued.
@@ -128,14 +131,27 @@ impl Registry {
         bounded("reconcile", entry, entry.provider.reconcile(&entry.cx, task)).await
     }
 
-    /// Opens the download of a result.
+    /// Whether looking for a lost submit may start the work.
+    pub fn resends(&self, upstream: &Upstream, task: &Task) -> bool {
+        self.entry(upstream).is_ok_and(|entry| entry.provider.resends(task))
+    }
+
+    /// Opens the download of a result. A redirect is followed (Google's file links are some); the credentials go along
+    /// only as far as the host that asked for them.
     pub async fn open(&self, upstream: &Upstream, url: &Url, authorized: bool) -> Result<reqwest::Response, Fault> {
         let entry = self.entry(upstream)?;
-        let mut call = entry.cx.get(url.as_str())?;
-        if authorized {
-            call = entry.provider.authorize(&entry.cx, call).await?;
+        let mut at = entry.cx.url(url.as_str())?;
+        let home = at.origin();
+        for _ in 0..=MAX_REDIRECTS {
+            let mut call = entry.cx.get(at.as_str())?;
+            if authorized && at.origin() == home {
+                call = entry.provider.authorize(&entry.cx, call).await?;
+            }
+            let answer = call.timeout(Duration::from_hours(1)).open().await?;
+            let Some(next) = redirect(&at, &answer) else { return Ok(answer) };
+            at = entry.cx.url(next.as_str())?;
         }
-        call.timeout(Duration::from_hours(1)).open().await
+        Err(Fault::refused(Kind::Garbled, "the result's address redirects without end"))
     }
 
     /// Proves the credentials of an upstream by its cheapest call.
@@ -148,6 +164,15 @@ impl Registry {
         let missing = || Fault::refused(Kind::Account, format!("there is no adapter for {upstream}"));
         self.entries.get(upstream.as_str()).ok_or_else(missing)
     }
+}
+
+/// Where an answer sends its reader on.
+fn redirect(from: &Url, answer: &reqwest::Response) -> Option<Url> {
+    if !matches!(answer.status().as_u16(), 301..=303 | 307 | 308) {
+        return None;
+    }
+    let location = answer.headers().get(reqwest::header::LOCATION)?.to_str().ok()?;
+    from.join(location).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 async fn bounded<T>(
@@ -174,4 +199,23 @@ async fn bounded<T>(
         tracing::info!(upstream.id = %upstream, upstream.call = what, fault = %fault, "an upstream call went wrong");
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_is_sent_on_by_redirects_only() {
+        let from = Url::parse("https://a.test/v1/files/x:download?alt=media").unwrap();
+        let to = |status: u16, location: &str| {
+            let answer = axum::http::Response::builder().status(status).header("location", location).body("").unwrap();
+            redirect(&from, &answer.into()).map(String::from)
+        };
+        assert_eq!(to(302, "/download/x?alt=media").as_deref(), Some("https://a.test/download/x?alt=media"));
+        assert_eq!(to(307, "https://b.test/x").as_deref(), Some("https://b.test/x"));
+        assert_eq!(to(302, "file:///etc/passwd"), None);
+        assert_eq!(to(200, "https://b.test/x"), None);
+        assert_eq!(to(304, "https://b.test/x"), None);
+    }
 }

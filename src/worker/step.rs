@@ -361,6 +361,8 @@ impl Work {
         let (registry, upstream) = (&self.app.registry, &self.job.upstream);
         let handle = match &self.job.handle {
             Some(handle) => Ok(Some(handle.clone())),
+            // To look for it would start it.
+            None if registry.resends(upstream, &self.task) => Ok(None),
             None => registry.reconcile(upstream, &self.task).await.map(|answer| match answer {
                 Reconciled::Found(handle) => Some(handle),
                 Reconciled::Absent | Reconciled::Unsupported => None,

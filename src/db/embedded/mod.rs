@@ -73,7 +73,7 @@ impl Embedded {
     pub fn url(&self) -> String {
         let dir = self.cluster.socket_dir(false);
         let dir: String = url::form_urlencoded::byte_serialize(dir.as_os_str().as_encoded_bytes()).collect();
-        format!("postgresql://{NAME}@/{NAME}?host={}", dir.replace('+', "%20"))
+        format!("postgresql://{NAME}@localhost/{NAME}?host={}", dir.replace('+', "%20"))
     }
 
     /// Leaves the server and, being the last to do so, stops it.

@@ -336,6 +336,7 @@ impl From<&jobs::Attempt> for Attempt {
 /// The state of a generation's webhook.
 #[derive(SimpleObject)]
 struct Webhook {
+    /// Where it goes.
     url: String,
     /// How often it was tried.
     attempts: u32,

@@ -16,13 +16,15 @@ use url::Url;
 
 use crate::{
     domain::{
-        Fault, GenerationType, Upstream, Verdict,
+        Fault, GenerationType, Upstream,
         fault::Kind,
         output::{Output, Outputs, Source},
     },
+    media::InputFile,
     providers::{
         Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task, copies,
-        http::{excerpt, preparing},
+        files::link_or_inline,
+        http::{excerpt, garbled, preparing},
     },
 };
 
@@ -91,7 +93,7 @@ async fn submit_clip(cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
 async fn submit_pictures(cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
     let mut pictures = Vec::new();
     for url in task.input.image.iter().chain(task.input.images.iter().flatten()) {
-        pictures.push(cx.input_ref(url).await.map_err(preparing)?);
+        pictures.push(link_or_inline(cx, url, InputFile::data_url).await?);
     }
     let count = task.options.get("n").and_then(Value::as_i64).unwrap_or(1);
     let bodies: Vec<Value> = (0..count).map(|copy| picture_to_wire(task, &pictures, copy)).collect();
@@ -120,19 +122,19 @@ impl Media {
     async fn reach(cx: &Cx, task: &Task) -> Result<Self, Fault> {
         let mut media = Self::default();
         if let Some(url) = &task.input.image {
-            media.first = Some(cx.input_ref(url).await?);
+            media.first = Some(link_or_inline(cx, url, InputFile::data_url).await?);
         }
         if let Some(url) = &task.input.last_image {
-            media.last = Some(cx.input_ref(url).await?);
+            media.last = Some(link_or_inline(cx, url, InputFile::data_url).await?);
         }
         for url in task.input.images.iter().flatten() {
-            media.pictures.push(cx.input_ref(url).await?);
+            media.pictures.push(link_or_inline(cx, url, InputFile::data_url).await?);
         }
         if let Some(url) = &task.input.video {
             media.clip = Some(cx.input_url(url).await?);
         }
         if let Some(url) = &task.input.audio {
-            media.sound = Some(cx.input_ref(url).await?);
+            media.sound = Some(link_or_inline(cx, url, InputFile::data_url).await?);
         }
         Ok(media)
     }
@@ -272,10 +274,6 @@ fn remote(url: Option<&str>, content_type: Option<&str>) -> Result<Output, Fault
     Ok(Output { source: Source::Url { url, authorized: false }, content_type: content_type.map(str::to_owned) })
 }
 
-fn garbled(detail: &str) -> Fault {
-    Fault::new(Kind::Garbled, Verdict::Unknown, detail)
-}
-
 /// What a task failed of; the codes are those of refusals.
 fn task_fault(error: &ErrorBody) -> Fault {
     let kind = if is_moderation(&error.code) {
@@ -355,6 +353,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::domain::Verdict;
     use crate::domain::{ContentInput, GenerationId};
 
     fn task(r#type: GenerationType, options: &Value, params: &Value) -> Task {

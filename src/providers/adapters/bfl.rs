@@ -12,7 +12,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -82,15 +81,12 @@ impl Provider for Bfl {
     async fn poll(&self, cx: &Cx, _task: &Task, handle: &Handle) -> Result<Progress, Fault> {
         let place = Place::of(handle)?;
         let reply = call(cx, Method::GET, &place.url)?.send().await?;
-        if !reply.is_success() && reply.status != 404 {
-            return Err(classify(&reply));
-        }
-        let Ok(task) = reply.json::<TaskWire>() else { return Err(classify(&reply)) };
-        if task.status == "Task not found" {
+        let task = if reply.is_success() { Some(reply.json::<TaskWire>()?) } else { None };
+        if reply.status == 404 || task.as_ref().is_some_and(|task| task.status == "Task not found") {
             let fresh = cx.now() - place.since < UNKNOWN_FOR;
             return if fresh { Ok(Progress::Queued) } else { Err(Fault::refused(Kind::Gone, "task not found")) };
         }
-        Ok(from_wire(&task))
+        task.map(|task| from_wire(&task)).ok_or_else(|| classify(&reply))
     }
 
     async fn check(&self, cx: &Cx) -> Result<(), Fault> {
@@ -157,7 +153,7 @@ async fn file(cx: &Cx, url: &str, inline: bool) -> Result<String, Fault> {
     {
         return Ok(link);
     }
-    Ok(STANDARD.encode(&cx.input(url).await?.bytes))
+    Ok(cx.input(url).await?.base64())
 }
 
 fn picture_to_wire(task: &Task, files: &Files) -> Value {

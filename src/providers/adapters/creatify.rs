@@ -244,8 +244,11 @@ async fn animate(cx: &Cx, task: &Task, handle: &Handle) -> Result<Progress, Faul
         return Ok(Progress::Running(None));
     }
     let fault = classify(&reply);
-    if fault.kind != Kind::InvalidInput {
-        return Err(fault);
+    match fault.kind {
+        Kind::InvalidInput => {}
+        // An account without money would hold the task until its deadline.
+        Kind::Account => return Ok(Progress::Failed(fault)),
+        _ => return Err(fault),
     }
     let stored = look(cx, task, handle).await?;
     Ok(if stored.status == "image_generated" { Progress::Failed(fault) } else { from_wire(task, &stored) })

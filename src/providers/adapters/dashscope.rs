@@ -21,13 +21,15 @@ use url::Url;
 
 use crate::{
     domain::{
-        ContentInput, Fault, Upstream, Verdict,
+        ContentInput, Fault, Upstream,
         fault::Kind,
         output::{Output, Outputs, Source},
     },
+    media::InputFile,
     providers::{
         Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task, body,
-        http::{excerpt, preparing},
+        files::link_or_inline,
+        http::{excerpt, garbled, preparing},
     },
 };
 
@@ -98,7 +100,7 @@ async fn place(cx: &Cx, input: &ContentInput, form: &str) -> Result<ContentInput
     let inline = matches!(form, "prompt" | "messages");
     let mut placed = input.clone();
     for url in placed.image.iter_mut().chain(placed.images.iter_mut().flatten()) {
-        *url = if inline { cx.input_ref(url).await? } else { cx.input_url(url).await? };
+        *url = if inline { link_or_inline(cx, url, InputFile::data_url).await? } else { cx.input_url(url).await? };
     }
     for url in [&mut placed.last_image, &mut placed.video, &mut placed.audio].into_iter().flatten() {
         *url = cx.input_url(url).await?;
@@ -240,10 +242,6 @@ fn addresses(output: &OutputWire) -> Vec<&str> {
     let contents = output.choices.iter().filter_map(|choice| choice.pointer("/message/content")?.as_array()).flatten();
     let messages = contents.filter_map(|part| part.get("image")?.as_str());
     clip.into_iter().chain(pictures).chain(messages).collect()
-}
-
-fn garbled(what: &str) -> Fault {
-    Fault::new(Kind::Garbled, Verdict::Unknown, what)
 }
 
 fn failure(code: Option<&str>, message: Option<&str>) -> Fault {

@@ -11,7 +11,6 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,7 +22,10 @@ use crate::{
         fault::Kind,
         output::{Output, Outputs},
     },
-    providers::{Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task, hosted, wire},
+    providers::{
+        Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task, hosted,
+        http::{excerpt, preparing},
+    },
 };
 
 const QUEUE: &str = "https://queue.fal.run";
@@ -44,7 +46,7 @@ impl Provider for Fal {
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
         let mut places = HashMap::new();
         for url in hosted::media(task) {
-            places.insert(url.to_owned(), place(cx, url).await.map_err(wire::preparatory)?);
+            places.insert(url.to_owned(), place(cx, url).await.map_err(preparing)?);
         }
         let body = Value::Object(hosted::body(task, &places));
         let reply = call(cx, Method::POST, &format!("{QUEUE}/{}", task.model))?.json(&body).send().await?;
@@ -103,7 +105,7 @@ async fn place(cx: &Cx, url: &str) -> Result<String, Fault> {
         return Ok(reachable);
     }
     let file = cx.input(url).await?;
-    Ok(format!("data:{};base64,{}", file.content_type, STANDARD.encode(&file.bytes)))
+    Ok(file.data_url())
 }
 
 /// The addresses of the request: as returned where they lead to fal (the key goes with every call), else as documented.
@@ -180,7 +182,7 @@ fn failure(reply: &Reply, trouble: &Trouble) -> Fault {
         _ if NO_RUNNER.iter().any(|word| trouble.is(word)) || trouble.is("runner_disconnected") => Kind::Down,
         _ => Kind::Failed,
     };
-    Fault::refused(kind, wire::brief(&format!("HTTP {}: {}", reply.status, trouble.words())))
+    Fault::refused(kind, excerpt(&format!("HTTP {}: {}", reply.status, trouble.words())))
 }
 
 /// A submit that was refused: an unknown model there means a wrong catalogue entry.
@@ -194,7 +196,7 @@ fn refusal(reply: &Reply) -> Fault {
 
 fn classify(reply: &Reply) -> Fault {
     let trouble: Trouble = reply.json().unwrap_or_default();
-    let mut fault = reply.fault(wire::brief(&trouble.words()));
+    let mut fault = reply.fault(excerpt(&trouble.words()));
     if trouble.is("content_policy_violation") {
         fault.kind = Kind::Moderated;
     }

@@ -76,9 +76,7 @@ async fn generate(cx: &Cx, task: &Task, body: &Value) -> Result<Outputs, Fault> 
 fn to_wire(task: &Task, pictures: &[InputFile], copy: i64) -> Value {
     let mut parts = vec![json!({ "text": task.input.text.as_deref().unwrap_or_default() })];
     parts.extend(
-        pictures.iter().map(
-            |file| json!({ "inlineData": { "mimeType": file.content_type, "data": STANDARD.encode(&file.bytes) } }),
-        ),
+        pictures.iter().map(|file| json!({ "inlineData": { "mimeType": file.content_type, "data": file.base64() } })),
     );
     let mut image = Map::new();
     if let Some(ratio) = task.options.get("aspectRatio") {

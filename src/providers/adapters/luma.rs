@@ -11,7 +11,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -154,7 +153,7 @@ async fn reference(cx: &Cx, url: &str, media_type: Option<&str>) -> Result<Value
         return Ok(body::given(json!({ "url": link, "media_type": media_type })));
     }
     let file = cx.input(url).await?;
-    Ok(json!({ "data": STANDARD.encode(&file.bytes), "media_type": file.content_type }))
+    Ok(json!({ "data": file.base64(), "media_type": file.content_type }))
 }
 
 /// The content type of a clip by its address; the service asks for one beside a URL.

@@ -17,10 +17,8 @@ use crate::{
         fault::Kind,
         output::{Output, Outputs, Source},
     },
-    providers::{
-        Cx, Handle, Progress, Provider, Reply, Submitted, Task,
-        http::{excerpt, preparing},
-    },
+    media::InputFile,
+    providers::{Cx, Handle, Progress, Provider, Reply, Submitted, Task, files::link_or_inline, http::excerpt},
 };
 
 const BASE: &str = "https://api.openai.com/v1";
@@ -60,7 +58,7 @@ impl Provider for OpenAi {
 async fn submit_image(cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
     let mut pictures = Vec::new();
     for url in task.input.image.iter().chain(task.input.images.iter().flatten()) {
-        pictures.push(cx.input_ref(url).await.map_err(preparing)?);
+        pictures.push(link_or_inline(cx, url, InputFile::data_url).await?);
     }
     let path = if pictures.is_empty() { "images/generations" } else { "images/edits" };
     let reply = cx

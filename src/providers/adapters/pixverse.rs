@@ -26,7 +26,8 @@ use crate::{
     },
     providers::{
         Call, Cx, Handle, Progress, Provider, Reply, Submitted, Task,
-        wire::{Fields, brief, id_text, param, preparatory},
+        body::{Fields, id_text, param},
+        http::{excerpt, preparing, unreadable},
     },
 };
 
@@ -42,7 +43,7 @@ impl Provider for PixVerse {
     }
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
-        let media = upload_all(cx, &task.input).await.map_err(preparatory)?;
+        let media = upload_all(cx, &task.input).await.map_err(preparing)?;
         let path = path(task);
         let call = headed(cx, cx.post(&format!("{BASE}/video/{path}/generate"))?)?;
         let answer: Value = read(&call.json(&body(path, task, &media)).send().await?).map_err(|mut fault| {
@@ -244,10 +245,6 @@ fn progress(answer: Answer) -> Result<Progress, Fault> {
     })
 }
 
-fn unreadable() -> Fault {
-    Fault::new(Kind::Garbled, Verdict::Unknown, "the answer lacks what it should hold")
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Envelope {
@@ -270,7 +267,7 @@ fn read<T: serde::de::DeserializeOwned>(reply: &Reply) -> Result<T, Fault> {
 /// Reads an error: by its code, else by the HTTP status.
 fn classify(reply: &Reply) -> Fault {
     let Ok(Envelope { err_code, err_msg, .. }) = reply.json() else {
-        return reply.fault(brief(&String::from_utf8_lossy(&reply.body)));
+        return reply.fault(excerpt(&String::from_utf8_lossy(&reply.body)));
     };
     let (kind, verdict) = match err_code {
         400_011 | 400_017..=400_019 | 400_032 | 500_030..=500_033 | 500_042 | 500_060 | 500_070 | 500_071 => {
@@ -284,9 +281,9 @@ fn classify(reply: &Reply) -> Fault {
         500_041 => (Kind::Down, Verdict::Refused),
         500_090 | 10_001..=10_005 | 400_012 | 400_013 | 500_020 => (Kind::Account, Verdict::Refused),
         500_100 | 99_999 => (Kind::Down, Verdict::Unknown),
-        _ => return reply.fault(brief(&format!("{err_code} {err_msg}"))),
+        _ => return reply.fault(excerpt(&format!("{err_code} {err_msg}"))),
     };
-    Fault::new(kind, verdict, brief(&format!("{err_code} {err_msg}"))).retry_after(reply.retry_after())
+    Fault::new(kind, verdict, excerpt(&format!("{err_code} {err_msg}"))).retry_after(reply.retry_after())
 }
 
 #[cfg(test)]

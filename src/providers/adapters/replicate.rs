@@ -11,7 +11,6 @@
 use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{
     Method,
     multipart::{Form, Part},
@@ -22,7 +21,10 @@ use serde_json::{Value, json};
 use crate::{
     domain::{Fault, Upstream, fault::Kind, output::Outputs},
     media::InputFile,
-    providers::{Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task, hosted, wire},
+    providers::{
+        Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task, hosted,
+        http::{excerpt, preparing},
+    },
 };
 
 const API: &str = "https://api.replicate.com/v1";
@@ -42,7 +44,7 @@ impl Provider for Replicate {
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
         let mut places = HashMap::new();
         for url in hosted::media(task) {
-            places.insert(url.to_owned(), place(cx, url).await.map_err(wire::preparatory)?);
+            places.insert(url.to_owned(), place(cx, url).await.map_err(preparing)?);
         }
         let (path, body) = to_wire(task, &places);
         let reply = call(cx, Method::POST, &path)?.json(&body).send().await?;
@@ -97,7 +99,7 @@ async fn place(cx: &Cx, url: &str) -> Result<String, Fault> {
     }
     let file = cx.input(url).await?;
     if file.bytes.len() <= INLINE_BYTES {
-        return Ok(format!("data:{};base64,{}", file.content_type, STANDARD.encode(&file.bytes)));
+        return Ok(file.data_url());
     }
     upload(cx, file).await
 }
@@ -151,7 +153,7 @@ fn percent(logs: &str) -> Option<u8> {
 fn failure(error: &Value) -> Fault {
     let text = error.as_str().map_or_else(|| error.to_string(), str::to_owned);
     let moderated = ["NSFW", "flagged as sensitive", "(E005)"].iter().any(|sign| text.contains(sign));
-    Fault::refused(if moderated { Kind::Moderated } else { Kind::Failed }, wire::brief(&text))
+    Fault::refused(if moderated { Kind::Moderated } else { Kind::Failed }, excerpt(&text))
 }
 
 /// A submit that was refused: an unknown model there means a wrong catalogue entry.
@@ -165,7 +167,7 @@ fn refusal(reply: &Reply) -> Fault {
 
 fn classify(reply: &Reply) -> Fault {
     let problem: Problem = reply.json().unwrap_or_default();
-    let mut fault = reply.fault(wire::brief(&format!("{} {}", problem.title, problem.detail)));
+    let mut fault = reply.fault(excerpt(&format!("{} {}", problem.title, problem.detail)));
     if reply.status == 422 && problem.title.starts_with("Invalid version") {
         fault.kind = Kind::Account;
     }

@@ -11,7 +11,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -123,7 +122,7 @@ async fn place(cx: &Cx, url: &str) -> Result<String, Fault> {
     }
     let file = cx.input(url).await?;
     let longest = if file.content_type.starts_with("image/") { MAX_IMAGE_URI } else { MAX_MEDIA_URI };
-    let data = format!("data:{};base64,{}", file.content_type, STANDARD.encode(&file.bytes));
+    let data = file.data_url();
     if data.len() <= longest { Ok(data) } else { upload(cx, file).await }
 }
 
@@ -203,7 +202,7 @@ fn put_media(wire: &mut Map<String, Value>, task: &Task, path: &str, input: &Con
         wire.insert(body::field(task, "video", "videoUri").into(), json!(video));
     }
     if path == "image_to_video" {
-        wire.insert("promptImage".into(), prompt_image(input));
+        wire.insert("promptImage".into(), prompt_image(&task.model, input));
         return;
     }
     if let (Some(image), "keyframes") = (&input.image, body::field(task, "image", "")) {
@@ -216,15 +215,14 @@ fn put_media(wire: &mut Map<String, Value>, task: &Task, path: &str, input: &Con
     }
 }
 
-/// A first frame alone goes as text, which every model reads; a last one needs its position.
-fn prompt_image(input: &ContentInput) -> Value {
-    let Some(last) = &input.last_image else { return json!(input.image) };
-    let mut frames = Vec::new();
-    if let Some(first) = &input.image {
-        frames.push(json!({ "uri": first, "position": "first" }));
+/// Runway's own models know one picture, the first frame. To others a picture without a position may be a reference.
+fn prompt_image(model: &str, input: &ContentInput) -> Value {
+    if model.starts_with("gen4") {
+        return json!(input.image);
     }
-    frames.push(json!({ "uri": last, "position": "last" }));
-    Value::Array(frames)
+    let frame = |url: &String, position: &str| json!({ "uri": url, "position": position });
+    let first = input.image.iter().map(|url| frame(url, "first"));
+    first.chain(input.last_image.iter().map(|url| frame(url, "last"))).collect()
 }
 
 fn avatar(task: &Task) -> Value {
@@ -391,12 +389,13 @@ mod tests {
     }
 
     #[test]
-    fn a_last_frame_takes_its_position_along() {
+    fn frames_of_partner_models_take_their_position_along() {
         let mut input = ContentInput { image: Some("a".into()), ..ContentInput::default() };
-        assert_eq!(prompt_image(&input), json!("a"));
+        assert_eq!(prompt_image("gen4_turbo", &input), json!("a"));
+        assert_eq!(prompt_image("seedance2", &input), json!([{ "uri": "a", "position": "first" }]));
         input.last_image = Some("b".into());
         assert_eq!(
-            prompt_image(&input),
+            prompt_image("veo3.1", &input),
             json!([{ "uri": "a", "position": "first" }, { "uri": "b", "position": "last" }])
         );
     }

@@ -25,13 +25,17 @@ use crate::{
         output::{Output, Outputs, Source},
     },
     media::InputFile,
-    providers::{Call, Cx, Handle, Progress, Provider, Reply, Submitted, Task, own_server, wire},
+    providers::{
+        Call, Cx, Handle, Progress, Provider, Reply, Submitted, Task,
+        http::{excerpt, preparing},
+        own_server,
+    },
 };
 
 const VARIABLE: &str = "SDWEBUI_URL";
 
-/// A large picture on a small card, behind another one, with a checkpoint to load.
-const PATIENCE: Duration = Duration::from_mins(14);
+/// A large picture on a small card with a checkpoint to load; just below the limit of all calls.
+const PATIENCE: Duration = Duration::from_secs(290);
 
 /// How long the list of checkpoints is trusted.
 const LIST_KEPT: TimeDelta = TimeDelta::seconds(60);
@@ -46,9 +50,9 @@ impl Provider for SdWebui {
     }
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
-        let checkpoint = checkpoint(cx, task).await.map_err(wire::preparatory)?;
+        let checkpoint = checkpoint(cx, task).await.map_err(preparing)?;
         let image = match &task.input.image {
-            Some(url) => Some(cx.input(url).await.map_err(wire::preparatory)?),
+            Some(url) => Some(cx.input(url).await.map_err(preparing)?),
             None => None,
         };
         let path = if image.is_some() { "/sdapi/v1/img2img" } else { "/sdapi/v1/txt2img" };
@@ -130,7 +134,7 @@ fn to_wire(task: &Task, checkpoint: &str, image: Option<&InputFile>) -> Value {
         body.insert("height".into(), json!(height));
     }
     if let Some(file) = image {
-        body.insert("init_images".into(), json!([STANDARD.encode(&file.bytes)]));
+        body.insert("init_images".into(), json!([file.base64()]));
         // Cut to the size rather than stretched.
         body.insert("resize_mode".into(), json!(1));
         if let Some(strength) = task.options.get("strength") {
@@ -198,7 +202,7 @@ fn from_wire(answer: &Pictures) -> Result<Outputs, Fault> {
 fn classify(reply: &Reply) -> Fault {
     let trouble: Trouble = reply.json().unwrap_or_default();
     let words = trouble.words();
-    let mut fault = reply.fault(wire::brief(&words));
+    let mut fault = reply.fault(excerpt(&words));
     let is = |sign: &str| words.contains(sign);
     match reply.status {
         // Every sampler of the catalogue is a stock one.

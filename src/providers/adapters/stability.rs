@@ -26,7 +26,10 @@ use crate::{
         output::{Output, Outputs, Source},
     },
     media::InputFile,
-    providers::{Call, Cx, Handle, Progress, Provider, Reply, Submitted, Task, wire},
+    providers::{
+        Call, Cx, Handle, Progress, Provider, Reply, Submitted, Task,
+        http::{excerpt, preparing},
+    },
 };
 
 const API: &str = "https://api.stability.ai";
@@ -48,7 +51,7 @@ impl Provider for Stability {
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
         let image = match &task.input.image {
-            Some(url) => Some(cx.input(url).await.map_err(wire::preparatory)?),
+            Some(url) => Some(cx.input(url).await.map_err(preparing)?),
             None => None,
         };
         let path = task.params.get("path").and_then(Value::as_str).unwrap_or("sd3");
@@ -141,7 +144,7 @@ fn from_wire(answer: &Picture, format: &str) -> Result<Outputs, Fault> {
 
 fn classify(reply: &Reply) -> Fault {
     let trouble: Trouble = reply.json().unwrap_or_default();
-    let mut fault = reply.fault(wire::brief(&format!("{}: {}", trouble.name, trouble.errors.join("; "))));
+    let mut fault = reply.fault(excerpt(&format!("{}: {}", trouble.name, trouble.errors.join("; "))));
     match (reply.status, trouble.name.as_str()) {
         (403, "content_moderation") => fault.kind = Kind::Moderated,
         (404, _) => fault.kind = Kind::Account,

@@ -27,13 +27,19 @@ use crate::{
     },
     media::InputFile,
     providers::{
-        Call, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task, files,
-        wire::{Fields, brief, preparatory, text},
+        Call, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task,
+        body::{Fields, text},
+        files,
+        http::{excerpt, preparing, unreadable},
+        resend,
     },
 };
 
 const BASE: &str = "https://api.sync.so/v2";
 const UPLOAD_LIMIT: Duration = Duration::from_mins(3);
+
+/// How long a key is remembered is not documented; so long it surely is.
+const KEY_LIFE: Duration = Duration::from_hours(1);
 
 /// The adapter for sync.
 pub struct Sync;
@@ -45,9 +51,8 @@ impl Provider for Sync {
     }
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
-        let input = Input::read(cx, task).await.map_err(preparatory)?;
-        let key = format!("{}-{}", task.id, task.attempt);
-        let call = keyed(cx, cx.post(&format!("{BASE}/generate"))?)?.header("idempotency-key", &key);
+        let input = Input::read(cx, task).await.map_err(preparing)?;
+        let call = keyed(cx, cx.post(&format!("{BASE}/generate"))?)?.header("idempotency-key", &resend::key(task));
         let call = if input.files.is_empty() {
             call.json(&body(task, input.items))
         } else {
@@ -62,14 +67,14 @@ impl Provider for Sync {
     }
 
     async fn reconcile(&self, cx: &Cx, task: &Task) -> Result<Reconciled, Fault> {
-        match self.submit(cx, task).await {
-            Ok(Submitted::Accepted { handle, .. }) => Ok(Reconciled::Found(handle)),
-            Ok(Submitted::Done(_)) => Ok(Reconciled::Unsupported),
-            Err(Fault { kind: Kind::InvalidInput | Kind::Moderated, verdict: Verdict::Refused, .. }) => {
-                Ok(Reconciled::Absent)
-            }
-            Err(fault) => Err(fault),
+        if !resend::is_remembered(cx, task, KEY_LIFE) {
+            return Ok(Reconciled::Unsupported);
         }
+        resend::reconciled(self.submit(cx, task).await)
+    }
+
+    fn resends(&self, _task: &Task) -> bool {
+        true
     }
 
     async fn check(&self, cx: &Cx) -> Result<(), Fault> {
@@ -98,10 +103,6 @@ fn accepted(reply: &Reply) -> Result<Submitted, Fault> {
         None if reply.status == 409 => Err(classify(reply)),
         None => Err(unreadable()),
     }
-}
-
-fn unreadable() -> Fault {
-    Fault::new(Kind::Garbled, Verdict::Unknown, "the answer lacks what it should hold")
 }
 
 /// The items of the `input` list, and the files that have to go with the request.
@@ -144,7 +145,7 @@ fn spoken(task: &Task) -> Result<Value, Fault> {
     let voice = text(task, "voice").unwrap_or_default();
     if voice.len() != 20 || !voice.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         let why = format!("{voice} is no premade voice and no ElevenLabs voice id");
-        return Err(Fault::refused(Kind::InvalidInput, brief(&why)));
+        return Err(Fault::refused(Kind::InvalidInput, excerpt(&why)));
     }
     let provider = Fields::new()
         .set("name", "elevenlabs")
@@ -191,15 +192,20 @@ struct Generation {
     status: String,
     output_url: Option<Url>,
     error: Option<String>,
-    #[serde(alias = "error_code")]
+    /// The newer name of the code.
     error_code: Option<String>,
+    #[serde(rename = "error_code")]
+    older_error_code: Option<String>,
+}
+
+impl Generation {
+    fn code(&self) -> &str {
+        self.error_code.as_deref().or(self.older_error_code.as_deref()).unwrap_or_default()
+    }
 }
 
 fn progress(generation: Generation) -> Result<Progress, Fault> {
-    let words = || {
-        let code = generation.error_code.as_deref().unwrap_or_default();
-        brief(&format!("{code}: {}", generation.error.as_deref().unwrap_or_default()))
-    };
+    let words = || excerpt(&format!("{}: {}", generation.code(), generation.error.as_deref().unwrap_or_default()));
     Ok(match generation.status.as_str() {
         "PENDING" => Progress::Queued,
         "PROCESSING" => Progress::Running(None),
@@ -209,9 +215,7 @@ fn progress(generation: Generation) -> Result<Progress, Fault> {
                 Output { source: Source::Url { url, authorized: false }, content_type: Some("video/mp4".into()) };
             Progress::Done(Outputs { files: vec![file], ..Outputs::default() })
         }
-        "FAILED" => {
-            Progress::Failed(Fault::refused(failure(generation.error_code.as_deref().unwrap_or_default()), words()))
-        }
+        "FAILED" => Progress::Failed(Fault::refused(failure(generation.code()), words())),
         "REJECTED" => {
             let words = words();
             let moderated = ["policy", "moderat"].iter().any(|hint| words.to_lowercase().contains(hint));
@@ -249,7 +253,7 @@ fn classify(reply: &Reply) -> Fault {
         Some(list) => list.to_string(),
         None => String::from_utf8_lossy(&reply.body).into_owned(),
     };
-    let mut fault = reply.fault(brief(&format!("{code} {words}")));
+    let mut fault = reply.fault(excerpt(&format!("{code} {words}")));
     if reply.status == 402 && code == "generation_plan_duration_exceeded" {
         fault.kind = Kind::InvalidInput;
     } else if reply.status == 409 {
@@ -314,6 +318,8 @@ mod tests {
         let inaccessible = "generation_input_video_inaccessible";
         assert_eq!(kind(json!({ "status": "FAILED", "error_code": inaccessible })), Kind::InvalidInput);
         assert_eq!(kind(json!({ "status": "FAILED", "errorCode": "generation_timeout" })), Kind::Failed);
+        let both = json!({ "status": "FAILED", "errorCode": inaccessible, "error_code": inaccessible });
+        assert_eq!(kind(both), Kind::InvalidInput);
         assert_eq!(kind(json!({ "status": "REJECTED", "error": "violates our policy" })), Kind::Moderated);
         assert_eq!(kind(json!({ "status": "REJECTED", "error": "too short" })), Kind::InvalidInput);
     }

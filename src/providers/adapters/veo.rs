@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::{
     domain::{
-        Fault, Upstream, Verdict,
+        Fault, Upstream,
         fault::Kind,
         output::{Output, Outputs, Source},
     },
@@ -24,7 +24,7 @@ use crate::{
     providers::{
         Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task,
         google::{self, GEMINI, Service},
-        http::{excerpt, preparing},
+        http::{excerpt, garbled, preparing},
     },
 };
 
@@ -196,7 +196,8 @@ fn interaction_input(task: &Task, media: &Media) -> Value {
     let tags = tags.chain((0..media.references.len()).map(|index| format!("<IMAGE_REF_{index}>")));
     let mut words: Vec<String> = tags.filter(|tag| !text.contains(tag.as_str())).collect();
     words.push(text.to_owned());
-    let block = |kind: &str, file: &InputFile| json!({ "type": kind, "mime_type": file.content_type, "data": STANDARD.encode(&file.bytes) });
+    let block =
+        |kind: &str, file: &InputFile| json!({ "type": kind, "mime_type": file.content_type, "data": file.base64() });
     let mut blocks = vec![json!({ "type": "text", "text": words.join(" ") })];
     blocks.extend(media.first.iter().chain(&media.references).map(|file| block("image", file)));
     blocks.extend(media.clip.iter().map(|file| block("video", file)));
@@ -207,8 +208,7 @@ fn predict_to_wire(task: &Task, media: &Media) -> Result<Value, Fault> {
     if media.last.is_some() && media.first.is_none() {
         return Err(Fault::refused(Kind::InvalidInput, "a last picture needs a first one"));
     }
-    let file =
-        |file: &InputFile| json!({ "bytesBase64Encoded": STANDARD.encode(&file.bytes), "mimeType": file.content_type });
+    let file = |file: &InputFile| json!({ "bytesBase64Encoded": file.base64(), "mimeType": file.content_type });
     let mut instance = Map::new();
     if let Some(text) = task.input.text.as_deref().filter(|text| !text.is_empty()) {
         instance.insert("prompt".into(), json!(text));
@@ -349,10 +349,6 @@ fn link(uri: &str) -> Result<Url, Fault> {
 fn decode(data: &str) -> Result<Source, Fault> {
     let bytes = STANDARD.decode(data).map_err(|error| garbled("a clip is not base64").because(error))?;
     Ok(Source::Bytes(bytes.into()))
-}
-
-fn garbled(detail: &str) -> Fault {
-    Fault::new(Kind::Garbled, Verdict::Unknown, detail)
 }
 
 /// An interaction has an id, an operation a name.

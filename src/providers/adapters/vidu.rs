@@ -13,7 +13,6 @@
 //! Unconfirmed: the shape of a 503; the `err_code` of a cancelled task.
 
 use async_trait::async_trait;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -24,9 +23,12 @@ use crate::{
         fault::Kind,
         output::{Output, Outputs, Source},
     },
+    media::InputFile,
     providers::{
         Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task,
-        wire::{Fields, brief, id_text, link, link_or_inline, param, text},
+        body::{Fields, id_text, param, text},
+        files::{link, link_or_inline},
+        http::{excerpt, unreadable},
     },
 };
 
@@ -88,19 +90,15 @@ fn authorized(cx: &Cx, call: Call) -> Result<Call, Fault> {
 async fn resolve(cx: &Cx, input: &ContentInput) -> Result<ContentInput, Fault> {
     let mut resolved = input.clone();
     for picture in [&mut resolved.image, &mut resolved.last_image].into_iter().flatten() {
-        *picture = link_or_inline(cx, picture, data_url).await?;
+        *picture = link_or_inline(cx, picture, InputFile::data_url).await?;
     }
     for picture in resolved.images.iter_mut().flatten() {
-        *picture = link_or_inline(cx, picture, data_url).await?;
+        *picture = link_or_inline(cx, picture, InputFile::data_url).await?;
     }
     if let Some(video) = &mut resolved.video {
         *video = link(cx, video).await?;
     }
     Ok(resolved)
-}
-
-fn data_url(content_type: &str, bytes: &[u8]) -> String {
-    format!("data:{content_type};base64,{}", STANDARD.encode(bytes))
 }
 
 fn path(task: &Task) -> &str {
@@ -210,8 +208,7 @@ fn progress(answer: Answer) -> Result<Progress, Fault> {
         }
         "failed" => {
             let reason = answer.err_code.unwrap_or_default();
-            let kind = if is_moderation(&reason) { Kind::Moderated } else { Kind::Failed };
-            Progress::Failed(Fault::refused(kind, brief(&reason)))
+            Progress::Failed(Fault::refused(failure(&reason), excerpt(&reason)))
         }
         other => {
             tracing::warn!(status = other, "Vidu names a state we do not know");
@@ -224,8 +221,13 @@ fn output(creation: Creation) -> Output {
     Output { source: Source::Url { url: creation.url, authorized: false }, content_type: None }
 }
 
-fn unreadable() -> Fault {
-    Fault::new(Kind::Garbled, Verdict::Unknown, "the answer lacks what it should hold")
+/// Whose fault the failure of a task was, by the name of its error.
+fn failure(reason: &str) -> Kind {
+    match reason {
+        reason if is_moderation(reason) => Kind::Moderated,
+        reason if reason.starts_with("Field") || reason.starts_with("Image") => Kind::InvalidInput,
+        _ => Kind::Failed,
+    }
 }
 
 fn is_moderation(reason: &str) -> bool {
@@ -245,9 +247,9 @@ fn classify(reply: &Reply) -> Fault {
         message: String,
     }
     let Ok(Problem { reason, message }) = reply.json() else {
-        return reply.fault(brief(&String::from_utf8_lossy(&reply.body)));
+        return reply.fault(excerpt(&String::from_utf8_lossy(&reply.body)));
     };
-    let detail = brief(&format!("{reason} {message}"));
+    let detail = excerpt(&format!("{reason} {message}"));
     let kind = match reason.as_str() {
         reason if is_moderation(reason) => Kind::Moderated,
         "CreditInsufficient" | "ModelUnavailable" | "Unauthorized" | "Forbidden" => Kind::Account,
@@ -328,6 +330,17 @@ mod tests {
             let body = json!({ "code": status, "reason": reason, "message": "m" }).to_string();
             let reply = Reply { status, headers: HeaderMap::new(), body: body.into() };
             assert_eq!(classify(&reply).kind, kind, "{reason}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_failure_says_whose_fault_it_was() {
+        for (reason, kind) in [
+            ("CreationPolicyViolation", Kind::Moderated),
+            ("ImageDownloadFailure", Kind::InvalidInput),
+            ("InternalServiceFailure", Kind::Failed),
+        ] {
+            assert_eq!(failure(reason), kind, "{reason}");
         }
     }
 

@@ -157,6 +157,7 @@ fn a_request_under_way_is_answered_before_the_end() {
     let mut served = home.serve(ANY_PORT);
     let (key, _) = greeting(&mut served);
     let mut slow = TcpStream::connect(served.url.strip_prefix("http://").unwrap()).unwrap();
+    let mut silent = TcpStream::connect(served.url.strip_prefix("http://").unwrap()).unwrap();
     let body = r#"{"query":"{ account { name } }"}"#;
     let head = format!(
         "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -166,6 +167,8 @@ fn a_request_under_way_is_answered_before_the_end() {
     assert_eq!(served.get("/readyz").0, 200);
     served.signal(Signal::TERM);
     eventually(|| (served.get("/readyz").0 == 503).then_some(()));
+    silent.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0, "a connection that never spoke is closed at once");
 
     slow.write_all(body.as_bytes()).unwrap();
     let mut answer = String::new();

@@ -11,7 +11,7 @@ use super::{
         board::Board,
         dashscope::{KEY, router},
     },
-    support_u3::{self as support, LINK, run, run_every_route},
+    support::{self, LINK, run, run_every_route},
 };
 
 async fn start(board: Board) -> Cx {
@@ -22,7 +22,7 @@ async fn start(board: Board) -> Cx {
 async fn sent(model: &str, input: Value, options: Value) -> (String, Value) {
     let board = Board::default();
     let cx = start(board.clone()).await;
-    DashScope.submit(&cx, &support::task("wan", model, &input, &options)).await.unwrap();
+    DashScope.submit(&cx, &support::task("dashscope", "wan", model, &input, &options)).await.unwrap();
     let (_, entry) = board.all().remove(0);
     (entry.path, entry.body)
 }
@@ -30,8 +30,7 @@ async fn sent(model: &str, input: Value, options: Value) -> (String, Value) {
 #[tokio::test]
 async fn every_catalogued_route_is_taken() {
     let cx = start(Board::default()).await;
-    assert!(run_every_route(&DashScope, &cx, "wan").await > 200);
-    assert!(run_every_route(&DashScope, &cx, "qwen-image").await > 100);
+    run_every_route(&DashScope, &cx).await;
 }
 
 #[tokio::test]
@@ -72,7 +71,7 @@ async fn refusals_say_what_they_are() {
         ("[[risk]]", Kind::Moderated, Verdict::Refused),
         ("[[wrong]]", Kind::InvalidInput, Verdict::Refused),
     ] {
-        let task = support::task("wan", "wan-2.2", &json!({ "text": words }), &json!({}));
+        let task = support::task("dashscope", "wan", "wan-2.2", &json!({ "text": words }), &json!({}));
         let fault = run(&DashScope, &cx, &task).await.unwrap_err();
         assert_eq!((fault.kind, fault.verdict), (kind, verdict), "{words}");
     }
@@ -80,14 +79,14 @@ async fn refusals_say_what_they_are() {
 
 #[tokio::test]
 async fn an_unknown_status_is_still_running() {
-    let task = support::task("wan", "wan-2.2", &json!({ "text": "[[odd]]" }), &json!({}));
+    let task = support::task("dashscope", "wan", "wan-2.2", &json!({ "text": "[[odd]]" }), &json!({}));
     run(&DashScope, &start(Board::default()).await, &task).await.unwrap();
 }
 
 #[tokio::test]
 async fn only_what_waits_is_cancelled() {
     let cx = start(Board::default()).await;
-    let task = support::task("wan", "wan-2.2", &json!({ "text": "a fox" }), &json!({}));
+    let task = support::task("dashscope", "wan", "wan-2.2", &json!({ "text": "a fox" }), &json!({}));
     let Ok(Submitted::Accepted { handle, .. }) = DashScope.submit(&cx, &task).await else { panic!("not taken") };
     assert_eq!(DashScope.cancel(&cx, &task, &handle).await.unwrap(), Cancelled::Stopped);
     assert_eq!(DashScope.cancel(&cx, &task, &handle).await.unwrap(), Cancelled::TooLate);

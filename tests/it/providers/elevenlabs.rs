@@ -10,8 +10,7 @@ use serde_json::json;
 
 use super::{
     doubles::elevenlabs::{Double, KEY},
-    support_u1::{self as support, run},
-    support_u5::{Files, run_every_route},
+    support::{self, run, run_every_route},
 };
 
 async fn start() -> (Double, Cx) {
@@ -24,7 +23,7 @@ async fn start() -> (Double, Cx) {
 #[tokio::test]
 async fn every_catalogued_route_is_taken() {
     let (double, cx) = start().await;
-    assert!(run_every_route(&ElevenLabs, &cx, "elevenlabs", Files::Inline).await > 500);
+    run_every_route(&ElevenLabs, &cx).await;
     // Premade voices need no look-up.
     assert_eq!(double.searches(), 0);
 }
@@ -41,7 +40,7 @@ async fn refusals_say_what_they_are() {
         ("[[garbled]]", Kind::Garbled, Verdict::Unknown),
     ] {
         for model in ["v3", "veo-3.1"] {
-            let task = support::task("elevenlabs", model, &json!({ "text": words }), &json!({}));
+            let task = support::task("elevenlabs", "elevenlabs", model, &json!({ "text": words }), &json!({}));
             let fault = run(&ElevenLabs, &cx, &task).await.unwrap_err();
             assert_eq!((fault.kind, fault.verdict), (kind, verdict), "{model} {words}");
             let wait = (kind == Kind::Busy).then_some(Duration::from_secs(7));
@@ -54,10 +53,10 @@ async fn refusals_say_what_they_are() {
 async fn a_flow_that_fails_says_whose_fault_it_was() {
     let (_, cx) = start().await;
     for (words, kind) in [("[[failed]]", Kind::Failed), ("[[rejected]]", Kind::Moderated)] {
-        let task = support::task("elevenlabs", "veo-3.1", &json!({ "text": words }), &json!({}));
+        let task = support::task("elevenlabs", "elevenlabs", "veo-3.1", &json!({ "text": words }), &json!({}));
         assert_eq!(run(&ElevenLabs, &cx, &task).await.unwrap_err().kind, kind);
     }
-    let task = support::task("elevenlabs", "veo-3.1", &json!({ "text": "[[odd]]" }), &json!({}));
+    let task = support::task("elevenlabs", "elevenlabs", "veo-3.1", &json!({ "text": "[[odd]]" }), &json!({}));
     run(&ElevenLabs, &cx, &task).await.unwrap();
     assert_eq!(ElevenLabs.poll(&cx, &task, &Handle("gen_99".into())).await.unwrap_err().kind, Kind::Gone);
 }
@@ -65,7 +64,9 @@ async fn a_flow_that_fails_says_whose_fault_it_was() {
 #[tokio::test]
 async fn a_voice_is_looked_up_by_name_once() {
     let (double, cx) = start().await;
-    let speak = |voice: &str| support::task("elevenlabs", "v3", &json!({ "text": "Hi" }), &json!({ "voice": voice }));
+    let speak = |voice: &str| {
+        support::task("elevenlabs", "elevenlabs", "v3", &json!({ "text": "Hi" }), &json!({ "voice": voice }))
+    };
     for _ in 0..2 {
         let outputs = run(&ElevenLabs, &cx, &speak("Kate")).await.unwrap();
         assert_eq!(outputs.notes["voice"], json!("9BWtsMINqrJLrRacOk9x"));

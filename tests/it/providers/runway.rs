@@ -11,7 +11,7 @@ use super::{
         board::Board,
         runway::{KEY, router},
     },
-    support_u3::{self as support, PNG, run, run_every_route},
+    support::{self, PNG, run, run_every_route},
 };
 
 async fn start(board: Board) -> Cx {
@@ -23,14 +23,14 @@ async fn start(board: Board) -> Cx {
 async fn sent(model: &str, input: Value, options: Value) -> (String, Value) {
     let board = Board::default();
     let cx = start(board.clone()).await;
-    Runway.submit(&cx, &support::task("runway", model, &input, &options)).await.unwrap();
+    Runway.submit(&cx, &support::task("runway", "runway", model, &input, &options)).await.unwrap();
     let (_, entry) = board.all().remove(0);
     (entry.path, entry.body)
 }
 
 #[tokio::test]
 async fn every_catalogued_route_is_taken() {
-    assert!(run_every_route(&Runway, &start(Board::default()).await, "runway").await > 200);
+    run_every_route(&Runway, &start(Board::default()).await).await;
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn refusals_say_what_they_are() {
         ("[[failed]]", Kind::Failed, Verdict::Refused),
         ("[[moderated]]", Kind::Moderated, Verdict::Refused),
     ] {
-        let task = support::task("runway", "gen-4.5", &json!({ "text": words }), &json!({}));
+        let task = support::task("runway", "runway", "gen-4.5", &json!({ "text": words }), &json!({}));
         let fault = run(&Runway, &cx, &task).await.unwrap_err();
         assert_eq!((fault.kind, fault.verdict), (kind, verdict), "{words}");
     }
@@ -84,14 +84,14 @@ async fn a_large_clip_is_uploaded_first() {
 
 #[tokio::test]
 async fn an_unknown_status_is_still_running() {
-    let task = support::task("runway", "gen-4.5", &json!({ "text": "[[odd]]" }), &json!({}));
+    let task = support::task("runway", "runway", "gen-4.5", &json!({ "text": "[[odd]]" }), &json!({}));
     run(&Runway, &start(Board::default()).await, &task).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_cancelled_task_is_unknown_afterwards() {
     let cx = start(Board::default()).await;
-    let task = support::task("runway", "gen-4.5", &json!({ "text": "a fox" }), &json!({}));
+    let task = support::task("runway", "runway", "gen-4.5", &json!({ "text": "a fox" }), &json!({}));
     let Ok(Submitted::Accepted { handle, .. }) = Runway.submit(&cx, &task).await else { panic!("not taken") };
     assert_eq!(Runway.cancel(&cx, &task, &handle).await.unwrap(), Cancelled::Stopped);
     assert_eq!(Runway.cancel(&cx, &task, &handle).await.unwrap(), Cancelled::TooLate);
@@ -104,6 +104,6 @@ async fn a_key_is_checked_without_spending() {
     Runway.check(&cx).await.unwrap();
     let cx = support::cx(&Runway, &cx.base.clone().unwrap(), &[("RUNWAYML_API_SECRET", "wrong")]);
     assert_eq!(Runway.check(&cx).await.unwrap_err().kind, Kind::Account);
-    let task = support::task("runway", "gen-4.5", &json!({ "text": "a fox" }), &json!({}));
+    let task = support::task("runway", "runway", "gen-4.5", &json!({ "text": "a fox" }), &json!({}));
     assert_eq!(Runway.poll(&cx, &task, &Handle("x".into())).await.unwrap_err().kind, Kind::Account);
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     doubles::stability::{KEY, router},
-    support_u4::{self as support, PNG, run, run_every_route},
+    support::{self, run, run_every_route},
 };
 
 async fn start() -> Cx {
@@ -19,8 +19,7 @@ async fn start() -> Cx {
 #[tokio::test]
 async fn every_catalogued_route_is_taken() {
     let cx = start().await;
-    let inline = |input: &doitong::domain::ContentInput| input.image.as_deref().is_none_or(|image| image == PNG);
-    assert!(run_every_route(&Stability, &cx, "stable-diffusion", inline).await > 200);
+    run_every_route(&Stability, &cx).await;
 }
 
 #[tokio::test]
@@ -29,7 +28,7 @@ async fn the_answer_is_the_picture() {
     let task =
         support::task("stability", "stable-diffusion", "stable-image-core", &json!({ "text": "a fox" }), &options);
     let outputs = run(&Stability, &start().await, &task).await.unwrap();
-    assert!(matches!(&outputs.files[0].source, Source::Bytes(bytes) if bytes.starts_with(b"\x89PNG")));
+    assert!(matches!(&outputs.files[0].source, Source::Bytes(bytes) if bytes.starts_with(b"RIFF")));
     assert_eq!((outputs.seed, outputs.files[0].content_type.as_deref()), (Some(7), Some("image/webp")));
 }
 

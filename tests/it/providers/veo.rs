@@ -13,7 +13,7 @@ use super::{
         google::{KEY, account},
         veo::Double,
     },
-    support_u2::{self as support, PNG, READS_INPUTS, finish, run, run_every_route},
+    support::{self, PNG, finish, run, run_every_route},
 };
 
 async fn start() -> Cx {
@@ -24,21 +24,16 @@ async fn start() -> Cx {
 }
 
 fn omni(words: &str) -> Task {
-    support::task("veo", "omni-1.1-flash", &json!({ "text": words }), &json!({}))
+    support::task("veo", "veo", "omni-1.1-flash", &json!({ "text": words }), &json!({}))
 }
 
 fn veo(words: &str) -> Task {
-    support::task("veo", "veo-3.1", &json!({ "text": words }), &json!({}))
+    support::task("veo", "veo", "veo-3.1", &json!({ "text": words }), &json!({}))
 }
 
 #[tokio::test]
 async fn every_catalogued_route_is_taken() {
-    // A clip has to be a real one to be read, so that extensions are tested where the wire form is made. A last picture
-    // without a first one is refused by the adapter.
-    let fits = |input: &doitong::domain::ContentInput| {
-        input.video.is_none() && (input.last_image.is_none() || input.image.is_some())
-    };
-    assert!(run_every_route(&Veo, &start().await, "veo", fits).await > 60);
+    run_every_route(&Veo, &start().await).await;
 }
 
 #[tokio::test]
@@ -52,16 +47,13 @@ async fn an_interaction_ends_in_a_link_that_needs_the_key() {
 #[tokio::test]
 async fn an_operation_ends_in_bytes() {
     let outputs = run(&Veo, &start().await, &veo("a boat")).await.unwrap();
-    assert!(matches!(&outputs.files[0].source, Source::Bytes(bytes) if bytes.len() == 12));
+    assert!(matches!(&outputs.files[0].source, Source::Bytes(bytes) if bytes[4..].starts_with(b"ftyp")));
 }
 
 #[tokio::test]
 async fn first_and_last_picture_go_along() {
-    if !READS_INPUTS {
-        return;
-    }
     let input = json!({"text": "a boat", "image": PNG, "lastImage": PNG});
-    run(&Veo, &start().await, &support::task("veo", "veo-3.1", &input, &json!({}))).await.unwrap();
+    run(&Veo, &start().await, &support::task("veo", "veo", "veo-3.1", &input, &json!({}))).await.unwrap();
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod graph;
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use reqwest::{
     Method,
     multipart::{Form, Part},
@@ -29,11 +30,16 @@ use crate::{
         output::{Output, Outputs, Source},
     },
     providers::{
-        Call, Cancelled, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task, own_server, wire,
+        Call, Cancelled, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task,
+        http::{excerpt, preparing},
+        own_server,
     },
 };
 
 const VARIABLE: &str = "COMFYUI_URL";
+
+/// How long a poll remembers that the one before found nothing.
+const MISSED_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// The adapter.
 pub struct ComfyUi;
@@ -48,7 +54,7 @@ impl Provider for ComfyUi {
         let mut uploaded = HashMap::new();
         for (input, url) in [("image", &task.input.image), ("lastImage", &task.input.last_image)] {
             if let Some(url) = url {
-                uploaded.insert(input, upload(cx, task, input, url).await.map_err(wire::preparatory)?);
+                uploaded.insert(input, upload(cx, task, input, url).await.map_err(preparing)?);
             }
         }
         let body = json!({ "prompt": graph::filled(task, &uploaded)?, "prompt_id": job_id(task) });
@@ -78,7 +84,7 @@ impl Provider for ComfyUi {
         // It may have ended between the two looks.
         match history(cx, handle).await? {
             Some(entry) => from_wire(cx, task, &entry),
-            None => Err(Fault::refused(Kind::Gone, "neither queued nor in the history")),
+            None => missing(cx, handle),
         }
     }
 
@@ -179,6 +185,16 @@ async fn place(cx: &Cx, handle: &Handle) -> Result<Place, Fault> {
     })
 }
 
+/// A job that is in neither place: on its way from the queue to the history, unless the poll before missed it too.
+fn missing(cx: &Cx, handle: &Handle) -> Result<Progress, Fault> {
+    let name = format!("missing {}", handle.0);
+    if cx.cache.get(&name, cx.now()).is_some() {
+        return Err(Fault::refused(Kind::Gone, "neither queued nor in the history"));
+    }
+    cx.cache.put(&name, Value::Bool(true), cx.now() + MISSED_FOR);
+    Ok(Progress::Running(None))
+}
+
 async fn history(cx: &Cx, handle: &Handle) -> Result<Option<Ended>, Fault> {
     let found = read(cx, &format!("/history/{}", handle.0)).await?;
     let Some(entry) = found.get(&handle.0) else { return Ok(None) };
@@ -196,7 +212,7 @@ fn from_wire(cx: &Cx, task: &Task, ended: &Ended) -> Result<Progress, Fault> {
             }
             Ok(Progress::Done(Outputs { files, seed: Some(graph::seed(task)), ..Outputs::default() }))
         }
-        "error" => Ok(Progress::Failed(Fault::refused(Kind::Failed, wire::brief(&ended.status.reason())))),
+        "error" => Ok(Progress::Failed(Fault::refused(Kind::Failed, excerpt(&ended.status.reason())))),
         word => {
             tracing::warn!(status = word, "comfyui: unknown status");
             Ok(Progress::Running(None))
@@ -228,7 +244,7 @@ fn classify(reply: &Reply, task: &Task) -> Fault {
     let refused: Refused = reply.json().unwrap_or_default();
     let errors = errors_of(&refused.node_errors);
     let words: Vec<String> = errors.iter().map(|error| format!("{} {}", error.r#type, error.details)).collect();
-    let mut fault = reply.fault(wire::brief(&format!("{} {}", refused.error.r#type, words.join("; "))));
+    let mut fault = reply.fault(excerpt(&format!("{} {}", refused.error.r#type, words.join("; "))));
     if reply.status == 400 {
         let callers = !errors.is_empty() && errors.iter().all(|error| error.is_callers(task));
         fault.kind = if callers { Kind::InvalidInput } else { Kind::Account };

@@ -7,7 +7,8 @@ use crate::{
     domain::{Fault, fault::Kind},
     providers::{
         Task,
-        wire::{Fields, brief, text},
+        body::{Fields, text},
+        http::excerpt,
     },
 };
 
@@ -112,7 +113,7 @@ fn background(task: &Task, picture: Option<String>) -> Result<Option<Background>
     if is_colour {
         return Ok(Some(Background::Colour(asked.to_owned())));
     }
-    Err(Fault::refused(Kind::InvalidInput, brief(&format!("the background {asked} is no colour and no address"))))
+    Err(Fault::refused(Kind::InvalidInput, excerpt(&format!("the background {asked} is no colour and no address"))))
 }
 
 #[cfg(test)]

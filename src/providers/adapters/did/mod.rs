@@ -31,8 +31,10 @@ use crate::{
         output::{Output, Outputs, Source},
     },
     providers::{
-        Call, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task, files,
-        wire::{brief, preparatory, text},
+        Call, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task,
+        body::text,
+        files,
+        http::{excerpt, preparing, unreadable},
     },
 };
 
@@ -49,8 +51,8 @@ impl Provider for Did {
     }
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
-        let person = people::choose(cx, task).await.map_err(preparatory)?;
-        let media = media(cx, task).await.map_err(preparatory)?;
+        let person = people::choose(cx, task).await.map_err(preparing)?;
+        let media = media(cx, task).await.map_err(preparing)?;
         let body = body::body(task, &person, media)?;
         let call = keyed(cx, cx.post(&format!("{BASE}/{}", task.model))?)?;
         let answer: Value = read(&call.json(&body).send().await?).map_err(|mut fault| {
@@ -71,7 +73,10 @@ impl Provider for Did {
     async fn reconcile(&self, cx: &Cx, task: &Task) -> Result<Reconciled, Fault> {
         let jobs: Value = match get(cx, &format!("/{}", task.model), &[("limit", "100")]).await {
             Ok(jobs) => jobs,
-            Err(fault) if matches!(fault.kind, Kind::Gone | Kind::InvalidInput) => return Ok(Reconciled::Unsupported),
+            // Without a list for us, nobody can tell. The gateway in front answers 403 to paths it does not know.
+            Err(fault) if matches!(fault.kind, Kind::Gone | Kind::InvalidInput | Kind::Account) => {
+                return Ok(Reconciled::Unsupported);
+            }
             Err(fault) => return Err(fault),
         };
         let jobs = jobs.get(&task.model).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -144,10 +149,6 @@ fn is_taken(address: &str, taken: &Taken) -> bool {
     })
 }
 
-fn unreadable() -> Fault {
-    Fault::new(Kind::Garbled, Verdict::Unknown, "the answer lacks what it should hold")
-}
-
 #[derive(Deserialize)]
 struct Job {
     status: String,
@@ -174,11 +175,11 @@ fn progress(job: Job) -> Result<Progress, Fault> {
         }
         "error" => {
             let Trouble { kind, description } = job.error.unwrap_or_default();
-            Progress::Failed(Fault::refused(failure(&kind), brief(&format!("{kind}: {description}"))))
+            Progress::Failed(Fault::refused(failure(&kind), excerpt(&format!("{kind}: {description}"))))
         }
         "rejected" => {
             let Trouble { kind, description } = job.error.unwrap_or_default();
-            Progress::Failed(Fault::refused(Kind::Moderated, brief(&format!("rejected {kind}: {description}"))))
+            Progress::Failed(Fault::refused(Kind::Moderated, excerpt(&format!("rejected {kind}: {description}"))))
         }
         other => {
             tracing::warn!(status = other, "D-ID names a status we do not know");
@@ -207,7 +208,7 @@ fn classify(reply: &Reply) -> Fault {
     let field = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
     let kind = field("kind");
     let words = if body.is_object() { field("message").into() } else { String::from_utf8_lossy(&reply.body) };
-    let mut fault = reply.fault(brief(&format!("{kind} {}{words}", field("description"))));
+    let mut fault = reply.fault(excerpt(&format!("{kind} {}{words}", field("description"))));
     if reply.status == 451 || is_moderation(kind) {
         (fault.kind, fault.verdict) = (Kind::Moderated, Verdict::Refused);
     } else if reply.status == 503 && words.contains("timed out") {

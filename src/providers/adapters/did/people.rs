@@ -11,8 +11,9 @@ use crate::{
     domain::{Fault, fault::Kind},
     providers::{
         Cx, Task,
+        body::{Fields, text},
+        http::excerpt,
         names::{self, Entry},
-        wire::{Fields, brief, text},
     },
 };
 
@@ -105,7 +106,7 @@ fn pick(mut avatars: Vec<Avatar>, asked: &str, sentiment: Option<&str>) -> Resul
     let sentiment = match sentiment {
         Some(wanted) => Some(avatar.sentiment(wanted).map(str::to_owned).ok_or_else(|| {
             let has: Vec<_> = avatar.sentiments.iter().map(|it| it.sentiment.as_str()).collect();
-            Fault::refused(Kind::InvalidInput, brief(&format!("no sentiment {wanted}; it has {}", has.join(", "))))
+            Fault::refused(Kind::InvalidInput, excerpt(&format!("no sentiment {wanted}; it has {}", has.join(", "))))
         })?),
         None => None,
     };
@@ -146,7 +147,7 @@ fn provider(task: &Task, service: &str, id: &str) -> Value {
 }
 
 fn nobody(what: &str, asked: &str) -> Fault {
-    Fault::refused(Kind::InvalidInput, brief(&format!("no {what} is called {asked}")))
+    Fault::refused(Kind::InvalidInput, excerpt(&format!("no {what} is called {asked}")))
 }
 
 /// Ids have digits, dashes or underscores; names of people do not.

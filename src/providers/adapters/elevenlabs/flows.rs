@@ -12,8 +12,10 @@ use crate::{
         output::{Output, Outputs, Source},
     },
     providers::{
-        Cx, Handle, Progress, Submitted, Task, files,
-        wire::{Fields, brief, text},
+        Cx, Handle, Progress, Submitted, Task,
+        body::{Fields, text},
+        files,
+        http::excerpt,
     },
 };
 
@@ -64,7 +66,7 @@ async fn maybe_inline(cx: &Cx, input: Option<&str>) -> Result<Option<Value>, Fau
 
 async fn inline(cx: &Cx, input: &str) -> Result<Value, Fault> {
     let file = files::bytes(cx, input).await?;
-    Ok(json!({ "type": "inline_base64", "content_base64": files::base64(&file), "mime_type": file.content_type }))
+    Ok(json!({ "type": "inline_base64", "content_base64": file.base64(), "mime_type": file.content_type }))
 }
 
 fn body(task: &Task, inline: Inline) -> Value {
@@ -162,7 +164,7 @@ fn failed(reason: &str, message: &str) -> Fault {
         "charging_failed" => Kind::Account,
         _ => Kind::Failed,
     };
-    Fault::refused(kind, brief(&format!("{reason}: {message}")))
+    Fault::refused(kind, excerpt(&format!("{reason}: {message}")))
 }
 
 #[cfg(test)]

@@ -25,8 +25,9 @@ use crate::{
     domain::{Fault, Upstream, Verdict, fault::Kind},
     providers::{
         Call, Cx, Handle, Progress, Provider, Reply, Submitted, Task,
+        body::{param, text},
+        http::{excerpt, preparing},
         names::{self, Entry},
-        wire::{brief, param, preparatory, text},
     },
 };
 
@@ -50,7 +51,7 @@ impl Provider for ElevenLabs {
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
         let done = match api(task) {
             "speech" => {
-                let voice = voice(cx, text(task, "voice").unwrap_or(DEFAULT_VOICE)).await.map_err(preparatory)?;
+                let voice = voice(cx, text(task, "voice").unwrap_or(DEFAULT_VOICE)).await.map_err(preparing)?;
                 sound::speak(cx, task, &voice).await.map(Submitted::Done)
             }
             "sound" => sound::effect(cx, task).await.map(Submitted::Done),
@@ -102,7 +103,7 @@ async fn voice(cx: &Cx, asked: &str) -> Result<String, Fault> {
         voices.iter().filter_map(|voice| Some((known(voice, "voice_id")?, known(voice, "name")?))).collect();
     let found = names::find(&list, asked, |(id, name)| Entry { id, name, gender: None });
     let Some((id, _)) = found else {
-        return Err(Fault::refused(Kind::InvalidInput, brief(&format!("no voice is called {asked}"))));
+        return Err(Fault::refused(Kind::InvalidInput, excerpt(&format!("no voice is called {asked}"))));
     };
     cx.cache.put(&cached, id.clone().into(), cx.now() + VOICE_LIFE);
     Ok(id.clone())
@@ -130,7 +131,7 @@ fn classify(reply: &Reply) -> Fault {
         Value::Null => String::from_utf8_lossy(&reply.body).into_owned(),
         other => other.to_string(),
     };
-    let mut fault = reply.fault(brief(&words));
+    let mut fault = reply.fault(excerpt(&words));
     let says = |word: &str| field("code") == word || field("status") == word;
     if says("content_against_policy") || says("moderated") {
         (fault.kind, fault.verdict) = (Kind::Moderated, Verdict::Refused);

@@ -13,13 +13,13 @@ use crate::{
     },
     providers::{
         Cx, Reply, Task,
-        wire::{Fields, text},
+        body::{Fields, text},
     },
 };
 
 /// The longest texts take minutes.
 const SPEECH_LIMIT: Duration = Duration::from_secs(200);
-const MUSIC_LIMIT: Duration = Duration::from_mins(9);
+const MUSIC_LIMIT: Duration = Duration::from_secs(280);
 
 /// The models that act emotions by tags; the only ones whose stability has three steps.
 const TAGGED: &str = "eleven_v3";

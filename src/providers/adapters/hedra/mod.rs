@@ -25,14 +25,15 @@ use url::Url;
 
 use crate::{
     domain::{
-        Fault, Upstream, Verdict,
+        Fault, Upstream,
         fault::Kind,
         output::{Output, Outputs, Source},
     },
     providers::{
         Cx, Handle, Progress, Provider, Reconciled, Submitted, Task,
+        body::{Fields, param, text},
+        http::{excerpt, unreadable},
         names::{self, Entry},
-        wire::{Fields, brief, param, text},
     },
 };
 
@@ -60,6 +61,10 @@ impl Provider for Hedra {
 
     async fn reconcile(&self, cx: &Cx, task: &Task) -> Result<Reconciled, Fault> {
         if is_v2(task) { v2::reconcile(cx, task).await } else { v3::reconcile(cx, task).await }
+    }
+
+    fn resends(&self, task: &Task) -> bool {
+        !is_v2(task)
     }
 
     async fn check(&self, cx: &Cx) -> Result<(), Fault> {
@@ -109,7 +114,7 @@ fn failed(code: &str, words: &str) -> Progress {
         _ if code.starts_with("MODERATION") => Kind::Moderated,
         _ => Kind::Failed,
     };
-    Progress::Failed(Fault::refused(kind, brief(&format!("{code}: {words}"))))
+    Progress::Failed(Fault::refused(kind, excerpt(&format!("{code}: {words}"))))
 }
 
 fn done(url: Url, content_type: Option<String>) -> Progress {
@@ -120,10 +125,6 @@ fn done(url: Url, content_type: Option<String>) -> Progress {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a percentage")]
 fn percent(progress: Option<f64>) -> Option<u8> {
     progress.map(|part| (part.clamp(0.0, 1.0) * 100.0) as u8)
-}
-
-fn unreadable() -> Fault {
-    Fault::new(Kind::Garbled, Verdict::Unknown, "the answer lacks what it should hold")
 }
 
 /// What the person does: the prompt with the gesture added; absent where the model takes no prompt.
@@ -164,7 +165,7 @@ fn pick(voices: &[Voice], asked: Option<&str>) -> Result<String, Fault> {
         None => voices.first(),
     };
     found.map(|voice| voice.id.clone()).ok_or_else(|| {
-        Fault::refused(Kind::InvalidInput, brief(&format!("no voice is called {}", asked.unwrap_or_default())))
+        Fault::refused(Kind::InvalidInput, excerpt(&format!("no voice is called {}", asked.unwrap_or_default())))
     })
 }
 

@@ -12,8 +12,10 @@ use super::{
 use crate::{
     domain::{Fault, Verdict, fault::Kind},
     providers::{
-        Call, Cx, Handle, Progress, Reconciled, Reply, Task, files,
-        wire::{Fields, brief, preparatory, text},
+        Call, Cx, Handle, Progress, Reconciled, Reply, Task,
+        body::{Fields, text},
+        files,
+        http::{excerpt, preparing},
     },
 };
 
@@ -21,12 +23,12 @@ const BASE: &str = "https://api.hedra.com/web-app/public";
 
 pub(super) async fn submit(cx: &Cx, task: &Task) -> Result<Handle, Fault> {
     let body = if is_speech(task) {
-        let voice = voice(cx, task).await.map_err(preparatory)?;
+        let voice = voice(cx, task).await.map_err(preparing)?;
         spoken(Fields::new().set("type", "text_to_speech"), task, &voice)
     } else {
-        let sound = sound(cx, task).await.map_err(preparatory)?;
+        let sound = sound(cx, task).await.map_err(preparing)?;
         let image = task.input.image.as_deref().unwrap_or_default();
-        let image = upload(cx, "image", image).await.map_err(preparatory)?;
+        let image = upload(cx, "image", image).await.map_err(preparing)?;
         portrait(task, &image, sound)
     };
     let body = body.set("generation_id", generation_id(task).to_string());
@@ -199,7 +201,7 @@ async fn asset(cx: &Cx, task: &Task, id: &str) -> Result<Progress, Fault> {
 /// Reads an error: by the HTTP status, since the bodies are not documented.
 fn classify(reply: &Reply) -> Fault {
     let words = String::from_utf8_lossy(&reply.body);
-    let mut fault = reply.fault(brief(&words));
+    let mut fault = reply.fault(excerpt(&words));
     if reply.status < 500 && words.contains("MODERATION") {
         (fault.kind, fault.verdict) = (Kind::Moderated, Verdict::Refused);
     }

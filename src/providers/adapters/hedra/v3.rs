@@ -14,8 +14,11 @@ use super::{
 use crate::{
     domain::{Fault, Verdict, fault::Kind},
     providers::{
-        Call, Cx, Handle, Progress, Reconciled, Reply, Task, files,
-        wire::{Fields, brief, param, preparatory, text},
+        Call, Cx, Handle, Progress, Reconciled, Reply, Submitted, Task,
+        body::{Fields, param, text},
+        files,
+        http::{excerpt, preparing},
+        resend,
     },
 };
 
@@ -24,16 +27,19 @@ const BASE: &str = "https://api.hedra.com/v3";
 /// Bounds the look-up in a list of voices.
 const MAX_PAGES: usize = 10;
 
+/// How long a key is remembered is not documented; so long it surely is.
+const KEY_LIFE: Duration = Duration::from_hours(1);
+
 /// How long the second job of a chain is remembered; longer than any deadline.
 const CHAIN_LIFE: Duration = Duration::from_hours(24);
 
 pub(super) async fn submit(cx: &Cx, task: &Task) -> Result<Handle, Fault> {
-    let key = format!("{}-{}", task.id, task.attempt);
+    let key = resend::key(task);
     if is_speech(task) {
         return speak(cx, task, &task.model, &key).await.map(Handle);
     }
     if let Some(audio) = task.input.audio.as_deref() {
-        let audio = upload(cx, audio).await.map_err(preparatory)?;
+        let audio = upload(cx, audio).await.map_err(preparing)?;
         return perform(cx, task, audio, &key).await.map(Handle);
     }
     let Some(speech) = param(task, "speech") else {
@@ -59,7 +65,7 @@ pub(super) async fn poll(cx: &Cx, task: &Task, handle: &Handle) -> Result<Progre
         };
     };
     let audio = json!({ "source": "asset", "asset_id": asset });
-    match perform(cx, task, audio, &format!("{}-{}", task.id, task.attempt)).await.map_err(about_submit) {
+    match perform(cx, task, audio, &resend::key(task)).await.map_err(about_submit) {
         Ok(avatar) => {
             cx.cache.put(&second, avatar.into(), cx.now() + CHAIN_LIFE);
             Ok(Progress::Running(None))
@@ -72,13 +78,11 @@ pub(super) async fn poll(cx: &Cx, task: &Task, handle: &Handle) -> Result<Progre
 
 /// Sends the work again under the same key: the service replays its first answer.
 pub(super) async fn reconcile(cx: &Cx, task: &Task) -> Result<Reconciled, Fault> {
-    match submit(cx, task).await.map_err(about_submit) {
-        Ok(handle) => Ok(Reconciled::Found(handle)),
-        Err(Fault { kind: Kind::InvalidInput | Kind::Moderated, verdict: Verdict::Refused, .. }) => {
-            Ok(Reconciled::Absent)
-        }
-        Err(fault) => Err(fault),
+    if !resend::is_remembered(cx, task, KEY_LIFE) {
+        return Ok(Reconciled::Unsupported);
     }
+    let answer = submit(cx, task).await.map_err(about_submit);
+    resend::reconciled(answer.map(|handle| Submitted::Accepted { handle, poll_after: None }))
 }
 
 pub(super) async fn check(cx: &Cx) -> Result<(), Fault> {
@@ -100,12 +104,12 @@ async fn start(cx: &Cx, model: &str, input: Fields, key: &str) -> Result<String,
 }
 
 async fn speak(cx: &Cx, task: &Task, model: &str, key: &str) -> Result<String, Fault> {
-    let voice = voice(cx, task, model).await.map_err(preparatory)?;
+    let voice = voice(cx, task, model).await.map_err(preparing)?;
     start(cx, model, spoken(Fields::new(), task, &voice), key).await
 }
 
 async fn perform(cx: &Cx, task: &Task, audio: Value, key: &str) -> Result<String, Fault> {
-    let image = upload(cx, task.input.image.as_deref().unwrap_or_default()).await.map_err(preparatory)?;
+    let image = upload(cx, task.input.image.as_deref().unwrap_or_default()).await.map_err(preparing)?;
     start(cx, &task.model, input(task, image, audio), key).await
 }
 
@@ -238,7 +242,7 @@ fn classify(reply: &Reply) -> Fault {
     let error = body.get("error").unwrap_or(&Value::Null);
     let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
     let words = if error.is_null() { String::from_utf8_lossy(&reply.body).into_owned() } else { String::new() };
-    let mut fault = reply.fault(brief(&format!("{} {}{words}", field("code"), field("message"))));
+    let mut fault = reply.fault(excerpt(&format!("{} {}{words}", field("code"), field("message"))));
     if let Some(kind) = kind_of(field("code")) {
         fault.kind = kind;
     }

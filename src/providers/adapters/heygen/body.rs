@@ -7,7 +7,8 @@ use crate::{
     domain::{Fault, fault::Kind},
     providers::{
         Task,
-        wire::{Fields, brief, text},
+        body::{Fields, text},
+        http::excerpt,
     },
 };
 
@@ -78,7 +79,7 @@ fn background(asked: Option<&str>, picture: Option<Value>) -> Result<Option<Valu
     if is_colour {
         return Ok(Some(json!({ "type": "color", "value": asked })));
     }
-    Err(Fault::refused(Kind::InvalidInput, brief(&format!("the background {asked} is no colour and no address"))))
+    Err(Fault::refused(Kind::InvalidInput, excerpt(&format!("the background {asked} is no colour and no address"))))
 }
 
 fn cinematic(task: &Task, person: &Person, media: Media) -> Fields {

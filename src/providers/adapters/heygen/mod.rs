@@ -32,8 +32,11 @@ use crate::{
         output::{Output, Outputs, Source},
     },
     providers::{
-        Call, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task, files,
-        wire::{brief, param, preparatory, text},
+        Call, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task,
+        body::{param, text},
+        files,
+        http::{excerpt, preparing, unreadable},
+        resend,
     },
 };
 
@@ -41,6 +44,9 @@ const BASE: &str = "https://api.heygen.com/v3";
 
 /// A create call may take half a minute on their side.
 const CREATE_LIMIT: Duration = Duration::from_mins(2);
+
+/// How long a key is remembered: 24 hours, less the time that a call takes.
+const KEY_LIFE: Duration = Duration::from_hours(23);
 
 /// The adapter for `HeyGen`.
 pub struct HeyGen;
@@ -52,8 +58,8 @@ impl Provider for HeyGen {
     }
 
     async fn submit(&self, cx: &Cx, task: &Task) -> Result<Submitted, Fault> {
-        let person = people::choose(cx, task).await.map_err(preparatory)?;
-        let media = media(cx, task).await.map_err(preparatory)?;
+        let person = people::choose(cx, task).await.map_err(preparing)?;
+        let media = media(cx, task).await.map_err(preparing)?;
         let body = body::body(task, &person, media)?;
         let answer = create(cx, task, &body).await?;
         match kind(task) {
@@ -70,17 +76,14 @@ impl Provider for HeyGen {
     }
 
     async fn reconcile(&self, cx: &Cx, task: &Task) -> Result<Reconciled, Fault> {
-        if kind(task) == "speech" {
+        if kind(task) == "speech" || !resend::is_remembered(cx, task, KEY_LIFE) {
             return Ok(Reconciled::Unsupported);
         }
-        match self.submit(cx, task).await {
-            Ok(Submitted::Accepted { handle, .. }) => Ok(Reconciled::Found(handle)),
-            Ok(Submitted::Done(_)) => Ok(Reconciled::Unsupported),
-            Err(Fault { kind: Kind::InvalidInput | Kind::Moderated, verdict: Verdict::Refused, .. }) => {
-                Ok(Reconciled::Absent)
-            }
-            Err(fault) => Err(fault),
-        }
+        resend::reconciled(self.submit(cx, task).await)
+    }
+
+    fn resends(&self, _task: &Task) -> bool {
+        true
     }
 
     async fn check(&self, cx: &Cx) -> Result<(), Fault> {
@@ -120,7 +123,7 @@ async fn create(cx: &Cx, task: &Task, body: &Value) -> Result<Value, Fault> {
         _ => "videos",
     };
     let call = keyed(cx, cx.post(&format!("{BASE}/{path}"))?)?
-        .header("idempotency-key", &format!("{}-{}", task.id, task.attempt))
+        .header("idempotency-key", &resend::key(task))
         .timeout(CREATE_LIMIT);
     let answer: Answer<Value> = read(&call.json(body).send().await?).map_err(|mut fault| {
         // To a submit, "not found" is about the avatar, voice or file it names.
@@ -164,10 +167,6 @@ async fn asset(cx: &Cx, input: &str) -> Result<Value, Fault> {
     let answer: Answer<Value> = read(&call.send().await?)?;
     let id = answer.data.get("asset_id").and_then(Value::as_str).ok_or_else(unreadable)?;
     Ok(json!({ "type": "asset_id", "asset_id": id }))
-}
-
-fn unreadable() -> Fault {
-    Fault::new(Kind::Garbled, Verdict::Unknown, "the answer lacks what it should hold")
 }
 
 /// Our handle: the id, and the options that the look does not act.
@@ -241,7 +240,7 @@ fn notes(unacted: &[String]) -> BTreeMap<String, Value> {
 
 fn failed(code: &str, message: &str) -> Fault {
     let kind = if speaks_of_moderation(code) || speaks_of_moderation(message) { Kind::Moderated } else { Kind::Failed };
-    Fault::refused(kind, brief(&format!("{code}: {message}")))
+    Fault::refused(kind, excerpt(&format!("{code}: {message}")))
 }
 
 fn speaks_of_moderation(words: &str) -> bool {
@@ -255,7 +254,7 @@ fn classify(reply: &Reply) -> Fault {
     let field = |name: &str| body.pointer(&format!("/error/{name}")).and_then(Value::as_str).unwrap_or_default();
     let code = field("code");
     let words = if code.is_empty() { String::from_utf8_lossy(&reply.body).into_owned() } else { String::new() };
-    let mut fault = reply.fault(brief(&format!("{code} {}{words}", field("message"))));
+    let mut fault = reply.fault(excerpt(&format!("{code} {}{words}", field("message"))));
     let told = match code {
         "resource_limit_reached" => Some((Kind::Account, Verdict::Refused)),
         "voice_not_usable" => Some((Kind::InvalidInput, Verdict::Refused)),

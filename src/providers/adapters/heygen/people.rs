@@ -9,8 +9,9 @@ use crate::{
     domain::{Fault, fault::Kind},
     providers::{
         Cx, Task,
+        body::text,
+        http::excerpt,
         names::{self, Entry},
-        wire::{brief, text},
     },
 };
 
@@ -31,6 +32,7 @@ pub(super) struct Person {
 struct Look {
     id: String,
     name: String,
+    #[serde(default)]
     avatar_type: String,
     gender: Option<String>,
     #[serde(default)]
@@ -85,7 +87,7 @@ fn pick(task: &Task, asked: Option<&str>, mut looks: Vec<Look>) -> Result<Person
         }
         (None, asked) => {
             let what = asked.unwrap_or("any name");
-            Err(Fault::refused(Kind::InvalidInput, brief(&format!("no avatar of {what} for {}", task.model))))
+            Err(Fault::refused(Kind::InvalidInput, excerpt(&format!("no avatar of {what} for {}", task.model))))
         }
     }
 }
@@ -117,7 +119,7 @@ async fn voice(cx: &Cx, task: &Task, asked: &str) -> Result<String, Fault> {
     voices.sort_by_key(|voice| !voice.language.as_deref().unwrap_or_default().to_lowercase().starts_with("en"));
     names::find(&voices, asked, |voice| Entry { id: &voice.id, name: &voice.name, gender: voice.gender.as_deref() })
         .map(|voice| voice.id.clone())
-        .ok_or_else(|| Fault::refused(Kind::InvalidInput, brief(&format!("no voice is called {asked}"))))
+        .ok_or_else(|| Fault::refused(Kind::InvalidInput, excerpt(&format!("no voice is called {asked}"))))
 }
 
 /// Ids have digits or underscores; names of people do not.

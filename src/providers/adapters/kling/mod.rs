@@ -28,9 +28,11 @@ use serde_json::Value;
 
 use crate::{
     domain::{ContentInput, Fault, Upstream, Verdict, fault::Kind, output::Outputs},
+    media::InputFile,
     providers::{
         Call, Cx, Handle, Progress, Provider, Reconciled, Reply, Submitted, Task,
-        wire::{brief, link, link_or_inline, preparatory},
+        files::{link, link_or_inline},
+        http::{excerpt, preparing, unreadable},
     },
 };
 use wire::{Endpoint, Record};
@@ -100,15 +102,15 @@ async fn resolve(cx: &Cx, endpoint: Endpoint, input: &ContentInput) -> Result<Co
 }
 
 async fn file(cx: &Cx, input: &str, inline: bool) -> Result<String, Fault> {
-    if inline { link_or_inline(cx, input, wire::base64).await } else { link(cx, input).await }
+    if inline { link_or_inline(cx, input, InputFile::base64).await } else { link(cx, input).await }
 }
 
 /// Has the words spoken, for a portrait to speak them; gives the id of the recording.
 async fn speak(cx: &Cx, task: &Task, words: &str) -> Result<String, Fault> {
-    let call = authorized(cx, cx.post(&format!("{HOST}/v1/audio/tts"))?, Endpoint::Speech).map_err(preparatory)?;
-    let reply = call.json(&wire::speech(task, words)?).send().await.map_err(preparatory)?;
-    let record = answer(cx, &reply).map_err(preparatory)?;
-    record.recording().ok_or_else(|| preparatory(unreadable()))
+    let call = authorized(cx, cx.post(&format!("{HOST}/v1/audio/tts"))?, Endpoint::Speech).map_err(preparing)?;
+    let reply = call.json(&wire::speech(task, words)?).send().await.map_err(preparing)?;
+    let record = answer(cx, &reply).map_err(preparing)?;
+    record.recording().ok_or_else(|| preparing(unreadable()))
 }
 
 fn authorized(cx: &Cx, call: Call, endpoint: Endpoint) -> Result<Call, Fault> {
@@ -164,7 +166,7 @@ fn progress(task: &Task, record: &Record) -> Result<Progress, Fault> {
 }
 
 fn done(task: &Task, record: &Record) -> Result<Outputs, Fault> {
-    let files = record.files(crate::providers::wire::text(task, "format"));
+    let files = record.files(crate::providers::body::text(task, "format"));
     if files.is_empty() {
         return Err(unreadable());
     }
@@ -173,11 +175,7 @@ fn done(task: &Task, record: &Record) -> Result<Outputs, Fault> {
 
 fn failed(message: &str) -> Fault {
     let kind = if message.to_lowercase().contains("risk control") { Kind::Moderated } else { Kind::Failed };
-    Fault::refused(kind, brief(message))
-}
-
-fn unreadable() -> Fault {
-    Fault::new(Kind::Garbled, Verdict::Unknown, "the answer lacks what it should hold")
+    Fault::refused(kind, excerpt(message))
 }
 
 #[derive(Deserialize)]
@@ -219,7 +217,7 @@ fn data(cx: &Cx, reply: &Reply) -> Result<Value, Fault> {
 /// Reads an error. The code decides, not the HTTP status.
 fn classify(reply: &Reply) -> Fault {
     let Ok(Envelope { code, message, .. }) = reply.json::<Envelope>() else {
-        return reply.fault(brief(&String::from_utf8_lossy(&reply.body)));
+        return reply.fault(excerpt(&String::from_utf8_lossy(&reply.body)));
     };
     let (kind, verdict) = match code {
         1000..=1002 | 1100..=1103 | 1304 => (Kind::Account, Verdict::Refused),
@@ -229,9 +227,9 @@ fn classify(reply: &Reply) -> Fault {
         1300 | 1301 => (Kind::Moderated, Verdict::Refused),
         1302 | 1303 => (Kind::Busy, Verdict::Refused),
         5000 | 5002 => (Kind::Down, Verdict::Unknown),
-        _ => return reply.fault(brief(&format!("{code} {message}"))),
+        _ => return reply.fault(excerpt(&format!("{code} {message}"))),
     };
-    Fault::new(kind, verdict, brief(&format!("{code} {message}"))).retry_after(reply.retry_after())
+    Fault::new(kind, verdict, excerpt(&format!("{code} {message}"))).retry_after(reply.retry_after())
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Kling's messages: what is sent for each kind of task, and how a task's record reads. All of it pure.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -13,7 +12,7 @@ use crate::{
     },
     providers::{
         Task,
-        wire::{Fields, id_text, param, text},
+        body::{Fields, id_text, param, text},
     },
 };
 
@@ -87,11 +86,6 @@ impl Endpoint {
         }
         .to_owned()
     }
-}
-
-/// A file as this service takes it inline.
-pub(super) fn base64(_content_type: &str, bytes: &[u8]) -> String {
-    STANDARD.encode(bytes)
 }
 
 /// What is submitted. `input` holds addresses or base64; `speech` is the recording a portrait is to speak.
@@ -187,7 +181,9 @@ fn omni_video(task: &Task, input: &ContentInput) -> Fields {
     let mut images: Vec<Value> = input.image.iter().map(|url| frame(url, "first_frame")).collect();
     images.extend(input.last_image.iter().map(|url| frame(url, "end_frame")));
     images.extend(input.images.iter().flatten().map(|url| json!({ "image_url": url })));
-    let reference = text(task, "videoReference").unwrap_or("base");
+    // A clip to be edited excludes frames: beside a frame it can only be an example.
+    let unsaid = if input.image.is_some() { "feature" } else { "base" };
+    let reference = text(task, "videoReference").unwrap_or(unsaid);
     let video = input.video.as_ref().map(|url| {
         Value::from(
             Fields::new()

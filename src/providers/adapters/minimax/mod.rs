@@ -30,9 +30,12 @@ use crate::{
         fault::Kind,
         output::{Output, Outputs, Source},
     },
+    media::InputFile,
     providers::{
         Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task,
-        wire::{brief, id_text, link, link_or_inline, param, text},
+        body::{id_text, param, text},
+        files::{link, link_or_inline},
+        http::{excerpt, unreadable},
     },
 };
 
@@ -108,10 +111,10 @@ fn authorized(cx: &Cx, call: Call) -> Result<Call, Fault> {
 async fn resolve(cx: &Cx, input: &ContentInput) -> Result<ContentInput, Fault> {
     let mut resolved = input.clone();
     for picture in [&mut resolved.image, &mut resolved.last_image].into_iter().flatten() {
-        *picture = link_or_inline(cx, picture, wire::data_url).await?;
+        *picture = link_or_inline(cx, picture, InputFile::data_url).await?;
     }
     for picture in resolved.images.iter_mut().flatten() {
-        *picture = link_or_inline(cx, picture, wire::data_url).await?;
+        *picture = link_or_inline(cx, picture, InputFile::data_url).await?;
     }
     for media in [&mut resolved.video, &mut resolved.audio].into_iter().flatten() {
         *media = link(cx, media).await?;
@@ -217,10 +220,6 @@ fn sound(task: &Task, answer: &Value) -> Result<Outputs, Fault> {
     Ok(Outputs { files: vec![file], ..Outputs::default() })
 }
 
-fn unreadable() -> Fault {
-    Fault::new(Kind::Garbled, Verdict::Unknown, "the answer lacks what it should hold")
-}
-
 /// To a question about a task, "bad parameter" means that there is no such task.
 fn unknown_task(mut fault: Fault) -> Fault {
     if fault.kind == Kind::InvalidInput {
@@ -232,7 +231,7 @@ fn unknown_task(mut fault: Fault) -> Fault {
 fn failed(code: i64, message: &str) -> Fault {
     let moderated = matches!(code, 1026 | 1027) || message.to_lowercase().contains("sensitive");
     let kind = if moderated { Kind::Moderated } else { Kind::Failed };
-    Fault::refused(kind, brief(&format!("{code} {message}")))
+    Fault::refused(kind, excerpt(&format!("{code} {message}")))
 }
 
 /// An answer that says nothing of an error.
@@ -268,7 +267,7 @@ fn bracketed(message: &str) -> Option<i64> {
 fn classify(reply: &Reply) -> Fault {
     let (code, message) = serde_json::from_slice(&reply.body).map(|answer| code_of(&answer)).unwrap_or_default();
     let words = if message.is_empty() { String::from_utf8_lossy(&reply.body).into_owned() } else { message };
-    let detail = brief(&format!("{code} {words}"));
+    let detail = excerpt(&format!("{code} {words}"));
     let (kind, verdict) = match code {
         1002 | 1039 | 1041 | 2045 => (Kind::Busy, Verdict::Refused),
         1004 | 1008 | 2038 | 2049 | 2056 => (Kind::Account, Verdict::Refused),

@@ -1,20 +1,14 @@
 //! `MiniMax`'s messages. All of it pure; `input` holds addresses or data URLs.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
     domain::ContentInput,
     providers::{
         Task,
-        wire::{Fields, text},
+        body::{Fields, text},
     },
 };
-
-/// A file as this service takes it inline.
-pub(super) fn data_url(content_type: &str, bytes: &[u8]) -> String {
-    format!("data:{content_type};base64,{}", STANDARD.encode(bytes))
-}
 
 /// `768p` is `768P` there, and `2k` `2K`.
 fn resolution(task: &Task) -> Option<String> {

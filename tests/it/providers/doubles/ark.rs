@@ -64,7 +64,10 @@ fn part(part: &Value) -> bool {
         Some("text") => is_object(part, &[("type", true, Is::Word(&["text"])), ("text", true, Is::Text(4096))]),
         Some("image_url") => url("image_url", true, &["first_frame", "last_frame", "reference_image"]),
         Some("video_url") => url("video_url", false, &["reference_video"]),
-        Some("audio_url") => url("audio_url", true, &["reference_audio"]),
+        Some("audio_url") => {
+            let inline = part["audio_url"]["url"].as_str().is_some_and(|url| url.starts_with("data:audio/wav;base64,"));
+            inline && part["role"] == "reference_audio" || url("audio_url", false, &["reference_audio"])
+        }
         _ => false,
     }
 }

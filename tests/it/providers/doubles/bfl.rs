@@ -178,6 +178,9 @@ fn look(board: &Board, id: &str) -> Response {
         _ if entry.says("[[moderated]]") => {
             answer(200, state("Request Moderated", Value::Null, json!({ "Moderation Reasons": ["Safety Filter"] })))
         }
-        _ => fixture(200, include_str!("../../../fixtures/bfl/ready.json"), id),
+        _ => {
+            let end = if entry.path == "flux-3-video" { ".mp4" } else { ".jpeg" };
+            fixture(200, &include_str!("../../../fixtures/bfl/ready.json").replace(".jpeg", end), id)
+        }
     }
 }

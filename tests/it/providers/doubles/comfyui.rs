@@ -2,17 +2,22 @@
 //! prompt steer it: `[[busy]]`, `[[down]]`, `[[broken]]`, `[[failed]]`, `[[garbled]]`, `[[slow]]` (never ends),
 //! `[[part]]` (valid only in part).
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Multipart, Path, State},
+    extract::{Multipart, Path, Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde_json::{Value, json};
+
+use super::files;
 
 const ENDED: &str = include_str!("../../../fixtures/comfyui/ended.json");
 const CRASHED: &str = include_str!("../../../fixtures/comfyui/crashed.json");
@@ -80,6 +85,7 @@ impl Double {
             .route("/double/queue", get(queue).post(delete))
             .route("/double/interrupt", post(interrupt))
             .route("/double/upload/image", post(upload))
+            .route("/double/view", get(view))
             .route("/double/system_stats", get(async || Json(json!({ "system": {}, "devices": [] }))))
             .with_state(self.clone())
     }
@@ -196,6 +202,13 @@ async fn interrupt(State(double): State<Double>, Json(body): Json<Value>) -> Sta
         job.end = Some(CRASHED);
     }
     StatusCode::OK
+}
+
+async fn view(Query(file): Query<BTreeMap<String, String>>) -> Response {
+    match file["type"].as_str() {
+        "output" => files::at(&file["filename"]).unwrap(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn upload(State(double): State<Double>, mut form: Multipart) -> Response {

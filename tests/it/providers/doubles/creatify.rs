@@ -168,7 +168,9 @@ fn look(board: &Board, kind: &str, task: &str) -> Response {
             answer(200, json!({ "id": task, "status": "video_generated", "generated_video_url": clip }))
         }
         _ if matches!(kind, "lipsyncs" | "text_to_speech") => {
-            answer(200, json!({ "id": task, "status": "done", "output": "https://creatify.example.com/output" }))
+            let end = if kind == "lipsyncs" { "mp4" } else { "mp3" };
+            let output = format!("https://creatify.example.com/output.{end}");
+            answer(200, json!({ "id": task, "status": "done", "output": output }))
         }
         _ => {
             answer(200, json!({ "id": task, "status": "done", "video_output": "https://creatify.example.com/ad.mp4" }))

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     check::{Field, Is, is_object, object},
+    files::sample,
     request::{Asked, answer, fixture, garbled},
 };
 
@@ -238,8 +239,8 @@ fn sound(asked: &Asked, fields: &[Field], formats: &[&str]) -> Response {
     if let Some(refusal) = steered(asked) {
         return refusal;
     }
-    let kind = if format.starts_with("mp3") { "audio/mpeg" } else { "audio/wav" };
-    ([("content-type", kind), ("request-id", "r")], "sound").into_response()
+    let (kind, bytes) = sample(format.split('_').next().unwrap_or_default()).unwrap();
+    ([("content-type", kind), ("request-id", "r")], bytes).into_response()
 }
 
 impl Double {
@@ -294,9 +295,10 @@ impl Double {
             _ if words.contains("[[failed]]") => return failed(id, "model_error"),
             _ if words.contains("[[rejected]]") => return failed(id, "moderated"),
             _ => {
-                let file = if kind == "video" { "video/mp4" } else { "image/png" };
+                let (file, end) = if kind == "video" { ("video/mp4", "mp4") } else { ("image/png", "png") };
                 let body = include_str!("../../../fixtures/elevenlabs/completed.json");
-                return answer(200, fixture(body, &[("/id", json!(id)), ("/content_mime_type", json!(file))]));
+                let body = body.replace("gen_1.mp4", &format!("gen_1.{end}"));
+                return answer(200, fixture(&body, &[("/id", json!(id)), ("/content_mime_type", json!(file))]));
             }
         };
         answer(200, json!({ "id": id, "status": status }))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     asked::{Asked, answer, fixture, garbled},
     check::{Field, Is, is_object, object},
-    google,
+    files, google,
 };
 
 pub const KEY: &str = "tts-key";
@@ -46,11 +46,41 @@ fn handle(asked: &Asked) -> Response {
     }
     let language = asked.path.strip_prefix("/v1/voices?languageCode=");
     match (&asked.method, language) {
-        (&Method::GET, Some("en-US" | "th-TH")) => answer(200, fixture("google-tts/voices.json")),
-        (&Method::GET, Some(_)) => answer(200, json!({})),
+        (&Method::GET, Some("xx-XX")) => answer(200, json!({})),
+        (&Method::GET, Some(language)) => answer(200, voices(language)),
         (&Method::POST, None) if asked.path == "/v1/text:synthesize" => synthesize(asked),
         _ => google::error(404, "NOT_FOUND", "no such path", &json!([])),
     }
+}
+
+/// A sound; in MP3 its title is the voice's name in angle brackets.
+fn sound(config: &Value, voice: &str) -> Vec<u8> {
+    let mut sound = Vec::new();
+    let extension = match config["audioEncoding"].as_str() {
+        Some("LINEAR16") => "wav",
+        Some("OGG_OPUS") => "ogg",
+        _ => {
+            let title = format!("\0<{voice}>");
+            let length = u8::try_from(title.len()).unwrap();
+            sound.extend(*b"ID3\x03\0\0\0\0\0");
+            sound.push(length + 10);
+            sound.extend(*b"TIT2\0\0\0");
+            sound.extend([length, 0, 0]);
+            sound.extend(title.bytes());
+            "mp3"
+        }
+    };
+    sound.extend(files::sample(extension).unwrap().1);
+    sound
+}
+
+/// The documented voices; those of other languages are like the American ones.
+fn voices(language: &str) -> Value {
+    let voices = fixture("google-tts/voices.json");
+    if voices.to_string().contains(&format!("\"{language}\"")) {
+        return voices;
+    }
+    serde_json::from_str(&voices.to_string().replace("en-US", language)).unwrap()
 }
 
 fn synthesize(asked: &Asked) -> Response {
@@ -78,5 +108,5 @@ fn synthesize(asked: &Asked) -> Response {
     if !gemini && body["input"].get("prompt").is_some() {
         return google::invalid("prompt");
     }
-    answer(200, json!({"audioContent": STANDARD.encode(format!("<{name}>"))}))
+    answer(200, json!({"audioContent": STANDARD.encode(sound(&body["audioConfig"], name))}))
 }

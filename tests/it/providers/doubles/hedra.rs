@@ -54,6 +54,7 @@ const KLING: &[Field] = &[
     ("aspect_ratio", true, Is::Word(&["16:9", "9:16", "1:1"])),
     ("quality", true, Is::Word(&["standard", "pro"])),
 ];
+const OMNIHUMAN: &[Field] = &[("resolution", true, Is::Word(&["720p"]))];
 const FABRIC: &[Field] = &[
     PROMPT,
     ("aspect_ratio", true, Is::Word(&["16:9", "9:16", "4:3", "3:4", "1:1"])),
@@ -94,7 +95,7 @@ fn fields(model: &str) -> Option<Vec<&'static [Field]>> {
     Some(match model {
         "hedra-character-3" | "hedra-avatar" => vec![BOTH, HEDRA],
         "kling-ai-avatar-v2" => vec![BOTH, KLING],
-        "omnihuman-15" => vec![BOTH],
+        "omnihuman-15" => vec![BOTH, OMNIHUMAN],
         "veed-fabric-10" => vec![BOTH, FABRIC],
         name if name.starts_with("elevenlabs-") || name.starts_with("minimax-speech-") => vec![SPOKEN, V3_VOICE],
         _ => return None,
@@ -220,8 +221,11 @@ impl Double {
             return answer(200, json!({ "job_id": id, "status": status, "progress": null }));
         }
         let error = failure.map(|(_, code)| json!({ "code": code, "message": "no", "retryable": false }));
+        let spoken = job.model.starts_with("elevenlabs-") || job.model.starts_with("minimax-speech-");
         let body = include_str!("../../../fixtures/hedra/job.json");
-        let mut body = fixture(body, &[("/job_id", json!(id)), ("/status", json!(status)), ("/error", json!(error))]);
+        let body =
+            if spoken { body.replace(".mp4", ".mp3").replace("video/mp4", "audio/mpeg") } else { body.to_owned() };
+        let mut body = fixture(&body, &[("/job_id", json!(id)), ("/status", json!(status)), ("/error", json!(error))]);
         body["outputs"][0]["asset_id"] = json!(format!("asset_{id}"));
         if status != "COMPLETED" {
             body["outputs"] = json!([]);
@@ -259,7 +263,7 @@ impl Double {
                 None => answer(404, json!({ "messages": ["no such asset"] })),
             },
             ("GET", ["assets"]) => {
-                let asset = json!({ "type": "generated_video", "url": "https://files.example.com/asset.mp4" });
+                let asset = json!({ "type": "generated_video", "url": "https://files.example.com/asset.mp3" });
                 answer(200, json!([{ "id": asked.query["ids"], "type": asked.query["type"], "asset": asset }]))
             }
             ("POST", ["generations"]) => seen.generate(asked, |id| asset(id) - 1),
@@ -306,6 +310,7 @@ impl Seen {
         entry.looks += 1;
         let says = |word: &str| entry.words.contains(word);
         let body = include_str!("../../../fixtures/hedra/generation.json");
+        let body = &if entry.model == "speech" { body.replace(".mp4", ".mp3") } else { body.to_owned() };
         let going = |status: &str| {
             let nothing = [("/url", Value::Null), ("/download_url", Value::Null), ("/status", json!(status))];
             answer(200, fixture(body, &nothing))

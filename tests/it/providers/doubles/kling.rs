@@ -192,7 +192,13 @@ const LIP_SYNC: &[Field] = &[(
             ("audio_type", true, Is::Word(&["url"])),
             ("audio_url", true, Is::Like(link)),
         ];
-        is_object(input, &spoken) || is_object(input, &heard)
+        let enclosed = [
+            ("mode", true, Is::Word(&["audio2video"])),
+            video,
+            ("audio_type", true, Is::Word(&["file"])),
+            ("audio_file", true, MEDIA),
+        ];
+        [&spoken[..], &heard, &enclosed].iter().any(|fields| is_object(input, fields))
     }),
 )];
 const PICTURE: &[Field] = &[

@@ -200,7 +200,18 @@ fn look(board: &Board, agents: bool, id: &str) -> Response {
         2 => state(if agents { "processing" } else { "dreaming" }),
         _ if entry.says("[[failed]]") => failed("generation_failed", "Prompt processing failed"),
         _ if entry.says("[[risk]]") => failed("content_moderated", "Advanced prompt moderation failed"),
-        _ if agents => fixture(200, include_str!("../../../fixtures/luma/agents_completed.json"), id),
+        _ if agents => {
+            let picture = entry.body["type"].as_str().is_some_and(|kind| kind.starts_with("image"));
+            let done = include_str!("../../../fixtures/luma/agents_completed.json");
+            let done =
+                if picture { done.replace("\"video\"", "\"image\"").replace(".mp4", ".png") } else { done.to_owned() };
+            fixture(200, &done, id)
+        }
+        _ if entry.path == "generations/image" => {
+            let done = include_str!("../../../fixtures/luma/completed.json");
+            let done = done.replace("\"image\":null", "\"image\":\"https://storage.cdn-luma.com/output.jpg\"");
+            fixture(200, &done.replace("\"https://storage.cdn-luma.com/output.mp4\"", "null"), id)
+        }
         _ => fixture(200, include_str!("../../../fixtures/luma/completed.json"), id),
     }
 }

@@ -12,7 +12,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::check::{Field, Is, is_object, link, link_or_data_url, object};
+use super::{
+    check::{Field, Is, is_object, link, link_or_data_url, object},
+    files,
+};
 
 pub const KEY: &str = "sk-api-minimax";
 
@@ -283,7 +286,7 @@ impl Double {
         }
         match path {
             "/v1/image_generation" => pictures(&json, &words),
-            "/v1/t2a_v2" => fixture(include_str!("../../../fixtures/minimax/speech.json")),
+            "/v1/t2a_v2" => speech(&json),
             _ => {
                 let mut tasks = self.0.lock().unwrap();
                 tasks.push(Entry { words, ..Entry::default() });
@@ -348,6 +351,15 @@ impl Double {
         entry.cancelled = true;
         Json(json!({ "task_id": id.to_string(), "action": action, "status": "cancelled" })).into_response()
     }
+}
+
+/// The sound comes in hex.
+fn speech(body: &Value) -> Response {
+    let format = body["audio_setting"]["format"].as_str().unwrap_or("mp3");
+    let (_, bytes) = files::sample(format.trim_start_matches("pcmu_").replace("raw", "pcm").as_str()).unwrap();
+    let mut answer: Value = serde_json::from_str(include_str!("../../../fixtures/minimax/speech.json")).unwrap();
+    answer["data"]["audio"] = json!(hex::encode(bytes));
+    Json(answer).into_response()
 }
 
 fn pictures(body: &Value, words: &str) -> Response {

@@ -11,6 +11,7 @@ pub mod dashscope;
 pub mod did;
 pub mod elevenlabs;
 pub mod fal;
+pub mod files;
 pub mod google;
 pub mod google_tts;
 pub mod hedra;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{
     asked::{Asked, answer, fixture, garbled},
     check::{Field, Is, is_object, link_or_data_url, object},
+    files,
 };
 
 pub const KEY: &str = "sk-test";
@@ -126,7 +127,7 @@ fn image(asked: &Asked, fields: &[&[Field]]) -> Response {
         return error(400, "invalid_request_error", "invalid_value", "background");
     }
     let mut pictures = fixture("openai/image.json");
-    let one = pictures["data"][0].clone();
+    let one = json!({ "b64_json": files::base64(body["output_format"].as_str().unwrap_or("png")) });
     let count = usize::try_from(body["n"].as_u64().unwrap_or(1)).unwrap();
     pictures["data"] = json!(vec![one; count]);
     pictures["output_format"] = body.get("output_format").cloned().unwrap_or(json!("png"));
@@ -145,6 +146,6 @@ fn speech(asked: &Asked) -> Response {
         return error(400, "invalid_request_error", "unknown_parameter", "instructions");
     }
     let format = body["response_format"].as_str().unwrap_or("mp3");
-    let content_type = if format == "mp3" { "audio/mpeg".to_owned() } else { format!("audio/{format}") };
-    ([("content-type", content_type)], "sound").into_response()
+    let (content_type, bytes) = files::sample(format).unwrap();
+    ([("content-type", content_type)], bytes).into_response()
 }

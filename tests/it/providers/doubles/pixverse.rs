@@ -155,7 +155,8 @@ async fn handle(State(double): State<Double>, method: Method, uri: Uri, headers:
 
 fn upload(body: &[u8], field: &str, id: u32) -> Response {
     let form = String::from_utf8_lossy(body);
-    let by_file = form.contains(&format!("name=\"{field}\"; filename=")) && form.contains("image/png");
+    let by_file = form.contains(&format!("name=\"{field}\"; filename="))
+        && (form.contains("image/png") || id == 102 && form.contains("video/mp4"));
     let by_url = form.contains(&format!("name=\"{field}_url\""));
     if by_file == by_url || id == 102 && !form.contains("name=\"media_type\"") {
         return refuse(500_042, "bad upload");

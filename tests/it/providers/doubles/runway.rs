@@ -274,6 +274,13 @@ fn look(board: &Board, task: &str) -> Response {
         2 => answer(200, json!({ "id": task, "status": "RUNNING", "progress": 0.5 })),
         _ if entry.says("[[failed]]") => answer(200, failed("INTERNAL.BAD_OUTPUT.CODE01")),
         _ if entry.says("[[moderated]]") => answer(200, failed("SAFETY.INPUT.TEXT")),
-        _ => fixture(200, include_str!("../../../fixtures/runway/succeeded.json"), task),
+        _ => {
+            let end = match entry.path.as_str() {
+                "text_to_image" => ".png",
+                "text_to_speech" => ".mp3",
+                _ => ".mp4",
+            };
+            fixture(200, &include_str!("../../../fixtures/runway/succeeded.json").replace(".mp4", end), task)
+        }
     }
 }

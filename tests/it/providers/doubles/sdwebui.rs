@@ -10,7 +10,10 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::check::{Field, Is, object};
+use super::{
+    check::{Field, Is, object},
+    files,
+};
 
 pub const USER: &str = "user";
 pub const PASSWORD: &str = "pass:word";
@@ -124,7 +127,8 @@ fn generate(body: &[u8], fields: &[&[Field]]) -> Response {
         _ => {
             let count = usize::try_from(body["batch_size"].as_i64().unwrap_or(1)).unwrap();
             let info = json!({ "seed": 42, "sd_model_name": model["model_name"] }).to_string();
-            Json(json!({ "images": vec!["iVBORw0KGgo="; count], "parameters": body, "info": info })).into_response()
+            Json(json!({ "images": vec![files::base64("png"); count], "parameters": body, "info": info }))
+                .into_response()
         }
     }
 }

@@ -12,6 +12,8 @@ use axum::{
 };
 use serde_json::{Value, json};
 
+use super::files;
+
 pub const KEY: &str = "sk-stability";
 
 const FILTERED: &str = include_str!("../../../fixtures/stability/filtered.json");
@@ -76,7 +78,8 @@ async fn generate(Path(path): Path<String>, headers: HeaderMap, mut form: Multip
     match check(&path, &fields, image) {
         Err(error) => refuse(400, "bad_request", &error),
         Ok(()) => {
-            answer(&fields["prompt"], fields.get("seed").and_then(|seed| seed.parse().ok()).unwrap_or(343_940_597_i64))
+            let seed = fields.get("seed").and_then(|seed| seed.parse().ok()).unwrap_or(343_940_597_i64);
+            answer(&fields["prompt"], seed, fields.get("output_format").map_or("png", String::as_str))
         }
     }
 }
@@ -114,7 +117,7 @@ fn check(path: &str, fields: &BTreeMap<String, String>, image: Option<bool>) -> 
     }
 }
 
-fn answer(prompt: &str, seed: i64) -> Response {
+fn answer(prompt: &str, seed: i64, format: &str) -> Response {
     let fixture = |status: u16, text: &str| {
         let value: Value = serde_json::from_str(text).unwrap();
         (StatusCode::from_u16(status).unwrap(), Json(value)).into_response()
@@ -130,7 +133,7 @@ fn answer(prompt: &str, seed: i64) -> Response {
         "[[moderated]]" => fixture(403, MODERATED),
         "[[filtered]]" => fixture(200, FILTERED),
         "[[garbled]]" => r#"{"image": "iVBORw0KGgo"#.into_response(),
-        _ => Json(json!({ "image": "iVBORw0KGgo=", "finish_reason": "SUCCESS", "seed": seed })).into_response(),
+        _ => Json(json!({ "image": files::base64(format), "finish_reason": "SUCCESS", "seed": seed })).into_response(),
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{
     asked::{Asked, answer, fixture, garbled},
     check::{Field, Is, is_object, object},
+    files,
     google::{self, KEY, LOCATION, PROJECT},
 };
 
@@ -99,6 +100,7 @@ impl Double {
         if let Some(rest) = asked.path.strip_prefix("/v1beta/") {
             return google::wrong_key(asked, KEY).unwrap_or_else(|| match rest.strip_prefix("interactions") {
                 Some(rest) => self.interactions(asked, rest),
+                None if rest == "files/abc:download?alt=media" => files::at("abc.mp4").unwrap(),
                 None if rest == "models" => answer(200, json!({"models": []})),
                 None => google::error(404, "NOT_FOUND", "no such path", &json!([])),
             });
@@ -248,7 +250,11 @@ impl Double {
             _ if says("failed") => json!({"done": true, "error": {"code": 13, "message": "internal"}}),
             _ if says("refused") => json!({"done": true, "error": {"code": 3, "message": "Support codes: 58061214"}}),
             _ if says("filtered") => fixture("veo/filtered.json"),
-            _ => fixture("veo/operation.json"),
+            _ => {
+                let mut done = fixture("veo/operation.json");
+                done["response"]["videos"][0]["bytesBase64Encoded"] = json!(files::base64("mp4"));
+                done
+            }
         };
         state["name"] = json!(name);
         answer(200, state)

@@ -24,6 +24,7 @@ struct Entry {
     words: String,
     looks: u32,
     cancelled: bool,
+    picture: bool,
 }
 
 impl Double {
@@ -207,7 +208,8 @@ impl Double {
             }
         }
         let mut tasks = self.0.lock().unwrap();
-        tasks.push(Entry { words, ..Entry::default() });
+        let picture = path.ends_with("image") || path.ends_with("-img");
+        tasks.push(Entry { words, picture, ..Entry::default() });
         fixture(include_str!("../../../fixtures/vidu/created.json"), &id(tasks.len()))
     }
 
@@ -224,7 +226,11 @@ impl Double {
             2 => ("processing", ""),
             _ if entry.words.contains("[[failed]]") => ("failed", "InternalServiceFailure"),
             _ if entry.words.contains("[[risk]]") => ("failed", "CreationPolicyViolation"),
-            _ => return fixture(include_str!("../../../fixtures/vidu/creations.json"), asked),
+            _ => {
+                let end = if entry.picture { ".png" } else { ".mp4" };
+                let done = include_str!("../../../fixtures/vidu/creations.json").replace("c1.mp4", &format!("c1{end}"));
+                return fixture(&done, asked);
+            }
         };
         Json(json!({ "id": asked, "state": state, "err_code": error, "creations": null })).into_response()
     }

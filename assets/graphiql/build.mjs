@@ -1,0 +1,30 @@
+// Bundles page.mjs with GraphiQL and React into dist/, with the licences of all that went in.
+import { build } from 'esbuild';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+
+const { metafile } = await build({
+  entryPoints: { graphiql: 'page.mjs' },
+  outdir: 'dist',
+  bundle: true,
+  minify: true,
+  metafile: true,
+  format: 'esm',
+  target: 'es2022',
+  define: { 'process.env.NODE_ENV': '"production"' },
+  legalComments: 'none',
+});
+
+// The fonts are most of the style sheet; those of the system do as well.
+const css = readFileSync('dist/graphiql.css', 'utf8').replaceAll(/@font-face\{[^}]*\}/g, '');
+writeFileSync('dist/graphiql.css', css);
+
+const inputs = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.entries(inputs));
+const used = inputs.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([path]) => path);
+const folders = used.map((path) => path.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0]).filter(Boolean);
+const licences = [...new Set(folders)].sort().map((folder) => {
+  const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
+  const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
+  const text = file && existsSync(`${folder}/${file}`) ? readFileSync(`${folder}/${file}`, 'utf8').trim() : '';
+  return `${name} ${version} (${license})\n\n${text}`.trim();
+});
+writeFileSync('dist/LICENSES.txt', `${licences.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`);

@@ -1,0 +1,45 @@
+//! The page that `GET /graphql` gives to a browser. It is made in `assets/graphiql/` and loads nothing from elsewhere.
+
+use axum::{
+    extract::Path,
+    http::{
+        HeaderName, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS},
+    },
+    response::{IntoResponse as _, Response},
+};
+
+const PAGE: &str = include_str!("../../assets/graphiql/index.html");
+const SCRIPT: &str = include_str!("../../assets/graphiql/dist/graphiql.js");
+const STYLE: &str = include_str!("../../assets/graphiql/dist/graphiql.css");
+const PAGE_STYLE: &str = include_str!("../../assets/graphiql/page.css");
+
+/// The menus set styles of their own, which cannot be told apart from others.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; \
+    connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// `GET /graphql`, for a browser.
+pub(super) fn page() -> Response {
+    let headers: [(HeaderName, &str); 5] = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // The same address answers queries.
+        (VARY, "accept"),
+    ];
+    (headers, PAGE).into_response()
+}
+
+/// `GET /graphql/assets/NAME`.
+pub(super) async fn asset(Path(name): Path<String>) -> Response {
+    let (content_type, text) = match name.as_str() {
+        "graphiql.js" => ("text/javascript; charset=utf-8", SCRIPT),
+        "graphiql.css" => ("text/css; charset=utf-8", STYLE),
+        "page.css" => ("text/css; charset=utf-8", PAGE_STYLE),
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    let headers =
+        [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "public, max-age=3600"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (headers, text).into_response()
+}
