@@ -17,6 +17,8 @@ use super::{
 
 pub const USER: &str = "user";
 pub const PASSWORD: &str = "pass:word";
+/// An address with both, where nobody listens.
+pub const ADDRESS: &str = "http://user:pass%3Aword@127.0.0.1:1";
 
 const MODELS: &str = include_str!("../../../fixtures/sdwebui/models.json");
 const CRASH: &str = include_str!("../../../fixtures/sdwebui/crash.json");
