@@ -1,6 +1,9 @@
 //! Stands before a double: keeps what comes by, hands out files, and plays tricks on both sides.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Router,
@@ -11,6 +14,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use doitong::domain::{Clock, Timestamp};
+use futures_util::stream;
 
 use crate::providers::doubles::files;
 
@@ -150,11 +154,14 @@ fn forget_credentials(headers: &mut HeaderMap) {
     }
 }
 
-/// Another member of the object, or another name for the prompt's part of a form.
+/// Another member of the object, or of a graph's first node; or another name for the first part of a form.
 fn spoilt(body: &Bytes) -> Bytes {
     match body.first() {
+        Some(b'{') if body.windows(9).any(|window| window == b"prompt_id") => {
+            replaced(body, br#""inputs":{"#, br#""inputs":{"unheardOf":1,"#)
+        }
         Some(b'{') => replaced(body, b"{", br#"{"unheardOf":1,"#),
-        _ => replaced(body, b"name=\"prompt\"", b"name=\"unheardOf\""),
+        _ => replaced(body, b"; name=\"", b"; name=\"unheardOf"),
     }
 }
 
@@ -174,9 +181,11 @@ fn replaced(body: &Bytes, from: &[u8], to: &[u8]) -> Bytes {
     out.into()
 }
 
+/// The connection breaks in the middle of the answer.
 async fn cut(response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
+    let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
-    parts.headers.remove(CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(body.slice(..body.len() / 2)))
+    let half = Ok(body.slice(..body.len() / 2));
+    let broken = stream::iter([half, Err(io::Error::from(io::ErrorKind::ConnectionReset))]);
+    Response::from_parts(parts, Body::from_stream(broken))
 }
