@@ -24,7 +24,7 @@ pub struct Query;
 impl Query {
     /// One generation of this account. Null, with the error `NOT_FOUND`, when there is none with this id.
     async fn generation(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Generation>> {
-        // An error within the option is about this field alone: its siblings keep their values.
+        // An error inside the option leaves the rest of the answer alone.
         Some(find(ctx, &id).await.map_err(Into::into))
     }
 
