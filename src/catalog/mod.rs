@@ -120,9 +120,11 @@ impl Catalog {
     pub fn fail_over(&self, asked: &Asked, tried: &[RouteId], frozen: Credits, cx: &Conditions<'_>) -> Option<Choice> {
         let request = Request::read(self, asked).ok()?;
         let candidates = choose::candidates(&request, cx).ok()?;
-        let upstreams: Vec<_> = tried.iter().filter_map(|id| self.route(id)).map(|at| &at.route.upstream).collect();
-        let left = candidates.iter().filter(|one| !tried.contains(&one.id) && one.cost <= frozen);
-        left.min_by_key(|one| upstreams.contains(&&one.at.route.upstream)).map(Candidate::choice)
+        let tried: Vec<_> = tried.iter().filter_map(|id| self.route(id)).map(|at| at.route).collect();
+        let is_tried = |route: &spec::Route| tried.iter().any(|other| same_door(route, other));
+        let left = candidates.iter().filter(|one| !is_tried(one.at.route) && one.cost <= frozen);
+        let knows = |one: &&Candidate<'_>| tried.iter().any(|other| other.upstream == one.at.route.upstream);
+        left.min_by_key(knows).map(Candidate::choice)
     }
 
     /// The sets of environment variables of which a route needs one in full. Empty: it needs none.
@@ -178,6 +180,11 @@ fn first(candidates: &[Candidate<'_>]) -> Result<Choice, Refusal> {
 /// Whether a route can be used: in test mode the sandbox stands in for every upstream.
 fn configured(cx: &Conditions<'_>, route: &spec::Route) -> bool {
     cx.mode == Mode::Test || (cx.configured)(route)
+}
+
+/// Whether two routes lead to the same model of a service by the same account: what refuses the one refuses the other.
+fn same_door(one: &spec::Route, other: &spec::Route) -> bool {
+    one.upstream == other.upstream && one.model == other.model && one.needs == other.needs
 }
 
 /// The id of one of the model's routes.

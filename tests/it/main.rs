@@ -8,6 +8,7 @@ mod embedded;
 mod graphql;
 mod jobs;
 mod ledger;
+mod live;
 mod media;
 mod providers;
 mod published;

@@ -7,7 +7,7 @@ use doitong::{
 use serde_json::json;
 
 use super::{
-    doubles::sdwebui::router,
+    doubles::sdwebui::{ADDRESS, router},
     support::{self, run, run_every_route},
 };
 
@@ -31,7 +31,7 @@ async fn every_catalogued_route_is_taken() {
 #[tokio::test]
 async fn the_base_override_wins_and_the_login_of_the_variable_stays() {
     let base = support::serve(router()).await;
-    let cx = support::cx(&SdWebui, &base, &[("SDWEBUI_URL", "http://user:pass%3Aword@127.0.0.1:1")]);
+    let cx = support::cx(&SdWebui, &base, &[("SDWEBUI_URL", ADDRESS)]);
     SdWebui.check(&cx).await.unwrap();
     assert_eq!(SdWebui.check(&with_login("user:wrong").await).await.unwrap_err().kind, Kind::Account);
 }

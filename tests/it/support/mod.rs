@@ -103,8 +103,13 @@ impl TestApp {
 
     /// With other settings or credentials.
     pub async fn with(plan: Plan, change: impl FnOnce(&mut Config, &mut Secrets)) -> Self {
+        Self::by(Clock::default(), plan, change).await
+    }
+
+    /// With a clock that others go by, too.
+    pub async fn by(clock: Clock, plan: Plan, change: impl FnOnce(&mut Config, &mut Secrets)) -> Self {
         let (pool, folder) = (cluster::database().await, Arc::new(tempfile::tempdir().unwrap()));
-        Self::on_shared(Shared { pool, clock: Clock::default(), folder }, plan, change).await
+        Self::on_shared(Shared { pool, clock, folder }, plan, change).await
     }
 
     /// A second process on the same database, media store and clock, so to speak.
@@ -125,11 +130,12 @@ impl TestApp {
         let mut secrets = Secrets::default();
         config.worker.time_scale = 0.01;
         change(&mut config, &mut secrets);
+        let catalog = Catalog::load(config.catalog.folder.as_deref()).unwrap();
         let allow_private = config.network.allow_private.unwrap_or(true);
         let app = App::new(Parts {
             config,
             secrets,
-            catalog: Catalog::load(None).unwrap(),
+            catalog,
             pool,
             clock: clock.clone(),
             data_dir: folder.path().to_owned(),

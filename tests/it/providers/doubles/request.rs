@@ -62,6 +62,12 @@ impl Asked {
     }
 }
 
+/// The word in a prompt that steers a double, with its brackets; nothing where there is none.
+pub fn steering(prompt: &str) -> &str {
+    let end = prompt.find("]]").map_or(0, |at| at + 2);
+    prompt.get(prompt.find("[[").unwrap_or_default()..end).unwrap_or_default()
+}
+
 /// An answer.
 pub fn answer(status: u16, body: Value) -> Response {
     (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()

@@ -13,10 +13,13 @@ use serde_json::{Value, json};
 use super::{
     check::{Field, Is, object},
     files,
+    request::steering,
 };
 
 pub const USER: &str = "user";
 pub const PASSWORD: &str = "pass:word";
+/// An address with both, where nobody listens.
+pub const ADDRESS: &str = "http://user:pass%3Aword@127.0.0.1:1";
 
 const MODELS: &str = include_str!("../../../fixtures/sdwebui/models.json");
 const CRASH: &str = include_str!("../../../fixtures/sdwebui/crash.json");
@@ -118,7 +121,7 @@ fn generate(body: &[u8], fields: &[&[Field]]) -> Response {
     let asked = body["override_settings"]["sd_model_checkpoint"].as_str().unwrap_or_default();
     let models = models();
     let model = models.iter().find(|model| model["title"] == asked).unwrap_or(&models[0]);
-    match body["prompt"].as_str().unwrap() {
+    match steering(body["prompt"].as_str().unwrap()) {
         "[[busy]]" => detail(429, &json!("Too many requests")),
         "[[down]]" => detail(503, &json!("Service unavailable")),
         "[[broken]]" => (StatusCode::BAD_GATEWAY, "bad gateway").into_response(),

@@ -12,7 +12,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::files;
+use super::{files, request::steering};
 
 pub const KEY: &str = "sk-stability";
 
@@ -122,7 +122,7 @@ fn answer(prompt: &str, seed: i64, format: &str) -> Response {
         let value: Value = serde_json::from_str(text).unwrap();
         (StatusCode::from_u16(status).unwrap(), Json(value)).into_response()
     };
-    match prompt {
+    match steering(prompt) {
         "[[busy]]" => {
             refuse(429, "rate_limit_exceeded", "You have exceeded the rate limit of 150 requests in 10 seconds")
         }

@@ -169,7 +169,8 @@ impl Double {
                 json!({"status": "failed", "errors": [{"code": "internal", "message": "it broke"}]})
             }
             _ if says("refused") => fixture("veo/refused.json"),
-            _ => fixture("veo/completed.json"),
+            _ if entry.words.contains(r#""delivery":"uri""#) => fixture("veo/completed.json"),
+            _ => inline(fixture("veo/completed.json")),
         };
         state["id"] = json!(id);
         answer(200, state)
@@ -259,6 +260,16 @@ impl Double {
         state["name"] = json!(name);
         answer(200, state)
     }
+}
+
+/// The interaction with its clip in the answer.
+fn inline(mut interaction: Value) -> Value {
+    for step in interaction["steps"].as_array_mut().into_iter().flatten() {
+        for block in step["content"].as_array_mut().into_iter().flatten().filter(|block| block["type"] == "video") {
+            *block = json!({"type": "video", "mime_type": "video/mp4", "data": files::base64("mp4")});
+        }
+    }
+    interaction
 }
 
 fn unknown() -> Response {
