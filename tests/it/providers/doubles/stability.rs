@@ -69,9 +69,10 @@ async fn generate(Path(path): Path<String>, headers: HeaderMap, mut form: Multip
     let mut image = None;
     while let Some(field) = form.next_field().await.unwrap() {
         let name = field.name().unwrap().to_owned();
-        match name.as_str() {
-            "image" if field.file_name().is_some() => image = Some(field.bytes().await.unwrap()),
-            _ => drop(fields.insert(name, field.text().await.unwrap())),
+        if name == "image" && field.file_name().is_some() {
+            image = Some(field.bytes().await.unwrap());
+        } else {
+            fields.insert(name, field.text().await.unwrap());
         }
     }
     let image = image.map(|bytes| bytes.starts_with(b"\x89PNG"));
