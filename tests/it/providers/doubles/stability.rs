@@ -76,13 +76,11 @@ async fn generate(Path(path): Path<String>, headers: HeaderMap, mut form: Multip
         }
     }
     let image = image.map(|bytes| bytes.starts_with(b"\x89PNG"));
-    match check(&path, &fields, image) {
-        Err(error) => refuse(400, "bad_request", &error),
-        Ok(()) => {
-            let seed = fields.get("seed").and_then(|seed| seed.parse().ok()).unwrap_or(343_940_597_i64);
-            answer(&fields["prompt"], seed, fields.get("output_format").map_or("png", String::as_str))
-        }
+    if let Err(error) = check(&path, &fields, image) {
+        return refuse(400, "bad_request", &error);
     }
+    let seed = fields.get("seed").and_then(|seed| seed.parse().ok()).unwrap_or(343_940_597_i64);
+    answer(&fields["prompt"], seed, fields.get("output_format").map_or("png", String::as_str))
 }
 
 /// `image` says whether there is a picture, and whether it is one.
