@@ -1,13 +1,13 @@
 // GraphiQL with a field for the API key, which is kept in this tab only. Subscriptions come as event streams.
 import { GraphiQL } from 'graphiql';
 import 'graphiql/graphiql.css';
-import { getOperationAST } from 'graphql';
+import { getOperationAST, parse } from 'graphql';
 import { createElement, useMemo, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 
 const KEPT = 'doitong.key';
 const DEFAULT_QUERY = `# Enter your API key above, then run this with Ctrl-Enter.
-query Providers {
+{
   providers(type: IMAGE, available: true) {
     id
     name
@@ -17,15 +17,14 @@ query Providers {
 `;
 
 function fetcherOf(key) {
-  return async (parameters, { documentAST, headers = {} } = {}) => {
-    const operation = documentAST && getOperationAST(documentAST, parameters.operationName);
+  return async (parameters, { headers = {} } = {}) => {
     const stopped = new AbortController();
     const response = await fetch(location.pathname, {
       method: 'POST',
       headers: {
         authorization: `Bearer ${key}`,
         'content-type': 'application/json',
-        accept: operation?.operation === 'subscription' ? 'text/event-stream' : 'application/json',
+        accept: isSubscription(parameters) ? 'text/event-stream' : 'application/json',
         ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
       },
       body: JSON.stringify(parameters),
@@ -34,6 +33,15 @@ function fetcherOf(key) {
     const streams = response.headers.get('content-type')?.startsWith('text/event-stream');
     return streams ? results(response, stopped) : response.json();
   };
+}
+
+/** Read from the text: what the editor knows of it is behind by a moment. */
+function isSubscription({ query, operationName }) {
+  try {
+    return getOperationAST(parse(query), operationName)?.operation === 'subscription';
+  } catch {
+    return false;
+  }
 }
 
 /** The results of an event stream, until it completes or the reader returns. */

@@ -74,9 +74,9 @@ pub async fn audit(fleet: &Fleet, upstream: &Upstream, receiver: &Receiver, call
     let mut counts: HashMap<String, u32> = HashMap::new();
     for row in &rows {
         let id = format!("gen_{}", row.get::<uuid::Uuid, _>(0).simple());
-        let (status, reason): (String, Option<String>) = (row.get(1), row.get(2));
-        *counts.entry(reason.map_or_else(|| status.clone(), |reason| format!("{status} {reason}"))).or_default() += 1;
-        states.insert(id.clone(), status);
+        let (state, reason): (String, Option<String>) = (row.get(1), row.get(2));
+        *counts.entry(reason.map_or_else(|| state.clone(), |reason| format!("{state} {reason}"))).or_default() += 1;
+        states.insert(id.clone(), state);
         by_job.entry(row.get(3)).or_default().push(id);
     }
 
@@ -86,9 +86,8 @@ pub async fn audit(fleet: &Fleet, upstream: &Upstream, receiver: &Receiver, call
         let distinct: HashSet<_> = ids.iter().collect();
         report.check(distinct.len() == 1, || format!("the key of job {job} made {} generations", distinct.len()));
         for id in distinct {
-            let status = states.get(id).map(String::as_str);
-            report
-                .check(matches!(status, Some("COMPLETED" | "FAILED" | "CANCELLED")), || format!("{id} is {status:?}"));
+            let state = states.get(id).map(String::as_str);
+            report.check(matches!(state, Some("COMPLETED" | "FAILED" | "CANCELLED")), || format!("{id} is {state:?}"));
         }
     }
     for (job, ids) in &by_job {
@@ -107,16 +106,16 @@ pub async fn audit(fleet: &Fleet, upstream: &Upstream, receiver: &Receiver, call
     report.check(places == 0, || format!("{places} places are still taken"));
 
     let paid = upstream.paid();
-    for (job, _) in &accepted {
+    for job in accepted.keys() {
         let times = paid.get(&prompt(*job)).copied().unwrap_or_default();
         report.check(times <= 1, || format!("job {job} was bought {times} times"));
     }
     let total: u32 = paid.values().sum();
     report.check(total <= jobs, || format!("{total} paid jobs for {jobs} requests"));
     for row in &rows {
-        let (status, job): (String, i32) = (row.get(1), row.get(3));
+        let (state, job): (String, i32) = (row.get(1), row.get(3));
         let bought = paid.contains_key(&prompt(u32::try_from(job).unwrap()));
-        report.check(status != "COMPLETED" || bought, || format!("job {job} is completed but was never made"));
+        report.check(state != "COMPLETED" || bought, || format!("job {job} is completed but was never made"));
     }
 
     let taken = receiver.taken();

@@ -46,15 +46,12 @@ impl Callers {
         let mut answers_wanted = if rng.random_bool(0.05) { 2 } else { 1 };
         while answers_wanted > 0 {
             let api = &self.apis[rng.random_range(0..self.apis.len())];
-            match self.send(api, job).await {
-                Some(id) => {
-                    self.accepted.lock().unwrap().entry(job).or_default().push(id);
-                    answers_wanted -= 1;
-                }
-                None => {
-                    self.retries.fetch_add(1, Ordering::Relaxed);
-                    sleep(Duration::from_millis(rng.random_range(20..300))).await;
-                }
+            if let Some(id) = self.send(api, job).await {
+                self.accepted.lock().unwrap().entry(job).or_default().push(id);
+                answers_wanted -= 1;
+            } else {
+                self.retries.fetch_add(1, Ordering::Relaxed);
+                sleep(Duration::from_millis(rng.random_range(20..300))).await;
             }
         }
     }

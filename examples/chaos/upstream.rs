@@ -1,5 +1,5 @@
-//! Upstreams that lie: Kling's protocol (asynchronous, the client's id finds a lost task), MiniMax's (asynchronous, it
-//! does not) and OpenAI's pictures (synchronous). What they were paid for is counted by the prompt.
+//! Upstreams that lie, by three protocols: `kling` (asynchronous, the client's id finds a lost task), `minimax`
+//! (asynchronous, nothing does) and `openai` (synchronous pictures). What they were paid for is counted by the prompt.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -55,6 +55,14 @@ struct Inner {
     /// Tasks by the client's id.
     by_client: HashMap<String, String>,
     lies: BTreeMap<&'static str, u32>,
+}
+
+/// How a task is going.
+#[derive(Clone, Copy)]
+enum Going {
+    On,
+    Done,
+    Wrong,
 }
 
 struct Task {
@@ -145,16 +153,16 @@ impl Upstream {
         id
     }
 
-    /// How a task is going: `None` while it runs, else whether it succeeded.
-    fn look(&self, id: &str) -> Option<Option<bool>> {
+    /// How a task is going.
+    fn look(&self, id: &str) -> Option<Going> {
         let mut inner = self.0.lock().unwrap();
         let id = inner.by_client.get(id).cloned().unwrap_or_else(|| id.to_owned());
         let task = inner.tasks.get_mut(&id)?;
         if task.looks_left > 0 {
             task.looks_left -= 1;
-            return Some(None);
+            return Some(Going::On);
         }
-        Some(Some(!task.fails))
+        Some(if task.fails { Going::Wrong } else { Going::Done })
     }
 
     /// The id behind the client's or its own.
@@ -219,9 +227,9 @@ async fn kling_look(State(upstream): State<Upstream>, Path(id): Path<String>) ->
     let mut data = json!({"task_id": id, "task_status": "processing", "task_status_msg": "",
         "created_at": 1_790_000_000_000_u64, "updated_at": 1_790_000_000_000_u64});
     match state {
-        None => {}
-        Some(false) => data["task_status"] = "failed".into(),
-        Some(true) => {
+        Going::On => {}
+        Going::Wrong => data["task_status"] = "failed".into(),
+        Going::Done => {
             data["task_status"] = "succeed".into();
             data["task_result"] = json!({"videos": [{"id": "v", "url": upstream.clip_url(), "duration": "5.0"}]});
         }
@@ -251,11 +259,11 @@ async fn minimax_submit(State(upstream): State<Upstream>, Json(body): Json<Value
 
 async fn minimax_look(State(upstream): State<Upstream>, Query(query): Query<HashMap<String, String>>) -> Response {
     let (lie, id) = (upstream.lie(), &query["task_id"]);
-    let state = upstream.look(id).unwrap_or(Some(false));
+    let state = upstream.look(id).unwrap_or(Going::Wrong);
     let (status, file) = match state {
-        None => ("Processing", ""),
-        Some(false) => ("Fail", ""),
-        Some(true) => ("Success", id.as_str()),
+        Going::On => ("Processing", ""),
+        Going::Wrong => ("Fail", ""),
+        Going::Done => ("Success", id.as_str()),
     };
     let answer = json!({"task_id": id, "status": status, "file_id": file, "video_width": 0, "video_height": 0,
         "base_resp": minimax_status(0)});

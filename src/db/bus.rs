@@ -164,3 +164,21 @@ pub async fn tell_keys_changed(conn: &mut sqlx::PgConnection) -> sqlx::Result<()
     sqlx::query!("select pg_notify('doitong_keys', '')::text as sent").fetch_one(conn).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_due_wakes_every_pool() {
+        let bus = Bus::default();
+        let mut pools = [Box::pin(bus.due.notified()), Box::pin(bus.due.notified())];
+        for pool in &mut pools {
+            pool.as_mut().enable();
+        }
+        bus.tell_due();
+        for pool in pools {
+            tokio::time::timeout(Duration::from_secs(5), pool).await.unwrap();
+        }
+    }
+}

@@ -34,9 +34,11 @@ pub struct Prepared {
 /// Prepares documents.
 pub struct Documents {
     limits: config::GraphQl,
-    prepared: Mutex<HashMap<(String, Option<String>), Arc<Prepared>>>,
-    persisted: Mutex<HashMap<[u8; 32], Arc<str>>>,
+    prepared: Kept<(String, Option<String>), Arc<Prepared>>,
+    persisted: Kept<[u8; 32], Arc<str>>,
 }
+
+type Kept<K, V> = Mutex<HashMap<K, V>>;
 
 impl Documents {
     /// Documents under these limits.
@@ -105,7 +107,7 @@ impl Documents {
     }
 }
 
-fn keep<K: std::hash::Hash + Eq, V>(kept: &Mutex<HashMap<K, V>>, key: K, value: V) {
+fn keep<K: std::hash::Hash + Eq, V>(kept: &Kept<K, V>, key: K, value: V) {
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
     if kept.len() >= MAX_KEPT {
         kept.clear();
@@ -117,9 +119,9 @@ fn not_graphql(error: &parser::Error) -> ApiError {
     // Of a syntax error's text, which quotes the document, the last line says what was expected.
     let text = error.to_string();
     let what = text.lines().last().unwrap_or_default().trim_start_matches([' ', '=']);
-    let locations: Vec<_> = error.positions().collect();
-    let place = locations.first().map(|at| format!(" at line {}, column {}", at.line, at.column)).unwrap_or_default();
-    ApiError { locations, ..ApiError::parse(format!("The query is not GraphQL: {what}{place}.")) }
+    let place = error.positions().next().map(Box::new);
+    let at = place.as_ref().map(|at| format!(" at line {}, column {}", at.line, at.column)).unwrap_or_default();
+    ApiError { place, ..ApiError::parse(format!("The query is not GraphQL: {what}{at}.")) }
 }
 
 /// Brackets within brackets that a document may have: the parser calls itself for each.

@@ -17,17 +17,17 @@ pub struct ApiError {
     /// The reason, where the code has several.
     pub reason: Option<&'static str>,
     /// What to do.
-    pub message: String,
+    pub message: Box<str>,
     /// Whether the same request may well succeed later.
     pub retryable: bool,
     /// The field it is about.
-    pub field: Option<String>,
+    pub field: Option<Box<str>>,
     /// Seconds to wait.
     pub retry_after: Option<u64>,
     /// The generation it is about.
     pub generation_id: Option<GenerationId>,
     /// Where in the document it is, when it is about that.
-    pub locations: Vec<Pos>,
+    pub place: Option<Box<Pos>>,
 }
 
 /// The code of a request that was refused for a limit.
@@ -43,12 +43,12 @@ pub const VALIDATION_FAILED: &str = "GRAPHQL_VALIDATION_FAILED";
 
 impl ApiError {
     fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), ..Self::default() }
+        Self { code, message: message.into().into(), ..Self::default() }
     }
 
     /// A bad parameter.
     pub fn invalid(reason: &'static str, field: &str, message: impl Into<String>) -> Self {
-        let field = Some(field.to_owned()).filter(|field| !field.is_empty());
+        let field = Some(field).filter(|field| !field.is_empty()).map(Into::into);
         Self { reason: Some(reason), field, ..Self::new("INVALID_INPUT", message) }
     }
 
@@ -127,7 +127,12 @@ impl ApiError {
     /// The error in a response.
     pub fn at(self, path: Vec<PathSegment>) -> ServerError {
         let extensions = Some(self.extensions());
-        ServerError { extensions, locations: self.locations, path, ..ServerError::new(self.message, None) }
+        ServerError {
+            extensions,
+            locations: self.place.into_iter().map(|place| *place).collect(),
+            path,
+            ..ServerError::new(self.message, None)
+        }
     }
 
     fn extensions(&self) -> ErrorExtensionValues {
@@ -138,7 +143,7 @@ impl ApiError {
             values.set("reason", reason);
         }
         if let Some(field) = &self.field {
-            values.set("field", field.as_str());
+            values.set("field", &**field);
         }
         if let Some(seconds) = self.retry_after {
             values.set("retryAfter", seconds);
@@ -153,7 +158,7 @@ impl ApiError {
 impl From<ApiError> for async_graphql::Error {
     fn from(error: ApiError) -> Self {
         let extensions = Some(error.extensions());
-        Self { message: error.message, source: None, extensions }
+        Self { message: error.message.into(), source: None, extensions }
     }
 }
 
@@ -181,7 +186,7 @@ impl From<Refusal> for ApiError {
             RefusalKind::Unavailable => ("PROVIDER_UNAVAILABLE", None, true),
             RefusalKind::MaxCredits => ("INSUFFICIENT_CREDITS", Some("MAX_CREDITS"), false),
         };
-        Self { reason, retryable, field: refusal.field, ..Self::new(code, refusal.message) }
+        Self { reason, retryable, field: refusal.field.map(Into::into), ..Self::new(code, refusal.message) }
     }
 }
 

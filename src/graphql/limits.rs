@@ -209,10 +209,10 @@ mod tests {
     }
 
     fn checked(query: &str) -> Result<usize, String> {
-        check_text(query, &limits()).map_err(|error| error.message)?;
+        check_text(query, &limits()).map_err(|error| error.message.to_string())?;
         let document = parse_query(query).unwrap();
         let operation = executed(&document, None).unwrap();
-        check(&document, operation, &limits()).map_err(|error| error.message)
+        check(&document, operation, &limits()).map_err(|error| error.message.into())
     }
 
     #[test]
@@ -238,11 +238,9 @@ mod tests {
 
     #[test]
     fn a_bomb_of_fragments_is_counted_without_being_expanded() {
-        let mut query = "{ ...F0 }".to_owned();
-        for n in 0..30 {
-            query += &format!(" fragment F{n} on T {{ x {{ ...F{m} ...F{m} }} }}", m = n + 1);
-        }
-        query += " fragment F30 on T { y }";
+        let fragment = |n| format!("fragment F{n} on T {{ x {{ ...F{m} ...F{m} }} }}", m = n + 1);
+        let fragments: Vec<_> = (0..30).map(fragment).collect();
+        let query = format!("{{ ...F0 }} fragment F30 on T {{ y }} {}", fragments.concat());
         let document = parse_query(&query).unwrap();
         let refused = check(&document, executed(&document, None).unwrap(), &limits()).unwrap_err();
         assert!(refused.message.contains("more than"), "{}", refused.message);

@@ -22,20 +22,13 @@ pub struct Query;
 /// What can be asked. Every field at the root counts one read.
 #[Object]
 impl Query {
-    /// One generation of this account. Null, with the error NOT_FOUND, when there is none with this id.
-    async fn generation(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Generation>> {
-        let (app, caller) = reader(ctx)?;
-        let found = match id.parse::<GenerationId>() {
-            Ok(id) => app.jobs.find(caller, id).await.map_err(ApiError::from)?,
-            Err(_) => None,
-        };
-        let missing =
-            || ApiError::not_found(format!("There is no generation {}. Check the id and the key.", shown(&id)));
-        Ok(Some(Generation(found.ok_or_else(missing)?)))
+    /// One generation of this account. Null, with the error `NOT_FOUND`, when there is none with this id.
+    async fn generation(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Generation>> {
+        // An error inside the option leaves the rest of the answer alone.
+        Some(find(ctx, &id).await.map_err(Into::into))
     }
 
     /// Generations of this account and mode, newest first.
-    #[expect(clippy::too_many_arguments, reason = "the filters of the API")]
     async fn generations(
         &self,
         ctx: &Context<'_>,
@@ -91,6 +84,16 @@ impl Query {
         let secrets = app.webhooks.secrets(caller.account).await.map_err(ApiError::from)?;
         Ok(Account { caller: caller.clone(), usage, secrets })
     }
+}
+
+async fn find(ctx: &Context<'_>, id: &ID) -> Result<Generation, ApiError> {
+    let (app, caller) = reader(ctx)?;
+    let found = match id.parse::<GenerationId>() {
+        Ok(id) => app.jobs.find(caller, id).await?,
+        Err(_) => None,
+    };
+    let missing = || ApiError::not_found(format!("There is no generation {}. Check the id and the key.", shown(id)));
+    Ok(Generation(found.ok_or_else(missing)?))
 }
 
 /// A caller's own text in a message, cut short.

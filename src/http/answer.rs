@@ -86,8 +86,8 @@ pub(super) fn completed(mut response: GraphQlResponse, request_id: Option<&str>)
     for error in &mut response.errors {
         match code(error) {
             None => {
-                let (message, locations, path) = (error.message.clone(), error.locations.clone(), error.path.clone());
-                *error = ApiError { locations, ..ApiError::validation(message) }.at(path);
+                let coded = ApiError::validation(error.message.as_str()).at(Vec::new());
+                error.extensions = coded.extensions;
             }
             Some(error::INTERNAL) => {
                 if let Some(id) = request_id {
@@ -164,7 +164,11 @@ impl Answer {
     fn status(&self, media_type: MediaType) -> StatusCode {
         match self {
             Self::Single(response) => status(response, media_type),
-            Self::Batch(_) => StatusCode::OK,
+            // What all operations share is said of the request too: nothing but refusals for a limit, say.
+            Self::Batch(responses) => {
+                let mut all = responses.iter().map(|response| status(response, media_type));
+                all.next().filter(|first| all.all(|next| next == *first)).unwrap_or(StatusCode::OK)
+            }
         }
     }
 
@@ -294,6 +298,15 @@ mod tests {
 
     fn accepted(accept: &str) -> Option<MediaType> {
         MediaType::of(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_str(accept).unwrap())]))
+    }
+
+    #[test]
+    fn our_own_errors_name_the_request_and_nothing_else() {
+        let error = plain(ApiError::internal(&anyhow::anyhow!("relation \"job\" does not exist")));
+        let response = completed(GraphQlResponse::from_errors(vec![error]), Some("r-1"));
+        let text = serde_json::to_string(&Sent::from(&response)).unwrap();
+        assert!(text.contains("(request id r-1)") && !text.contains("job") && !text.contains("data"), "{text}");
+        assert_eq!(status(&response, MediaType::Json), StatusCode::OK);
     }
 
     #[test]

@@ -14,7 +14,7 @@ const SCRIPT: &str = include_str!("../../assets/graphiql/dist/graphiql.js");
 const STYLE: &str = include_str!("../../assets/graphiql/dist/graphiql.css");
 const PAGE_STYLE: &str = include_str!("../../assets/graphiql/page.css");
 
-/// GraphiQL's menus set styles of their own, which cannot be told apart from others.
+/// The menus set styles of their own, which cannot be told apart from others.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; \
     connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 

@@ -195,7 +195,9 @@ impl Connection {
         }
         let named = payload.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         if let Some((_, Value::String(header))) = named {
-            self.authorization = Some(header);
+            // The key alone will do where there is no header.
+            let is_bare = !header.trim().contains(' ');
+            self.authorization = Some(if is_bare { format!("Bearer {header}") } else { header });
         }
         self.caller().await?;
         self.is_open = true;
@@ -227,7 +229,8 @@ impl Connection {
         if self.running.len() >= MAX_SUBSCRIPTIONS {
             return Err(Close(code::BAD_REQUEST, format!("More than {MAX_SUBSCRIPTIONS} subscriptions")));
         }
-        let parameters = operation::read(payload).map_err(|refused| Close(code::BAD_REQUEST, refused.1.message))?;
+        let parameters =
+            operation::read(payload).map_err(|refused| Close(code::BAD_REQUEST, refused.1.message.into()))?;
         let http = Arc::new(HttpRequest::new(self.caller().await?, None, false));
         let stop = CancellationToken::new();
         self.running.insert(id.clone(), stop.clone().drop_guard());

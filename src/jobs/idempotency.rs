@@ -52,7 +52,9 @@ fn add(hash: &mut Sha256, value: &Value) {
         }
         Value::Array(items) => {
             hash.update(b"[");
-            items.iter().for_each(|item| add(hash, item));
+            for item in items {
+                add(hash, item);
+            }
             hash.update(b"]");
         }
         Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {

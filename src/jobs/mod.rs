@@ -28,7 +28,7 @@ use crate::{
     catalog::Choice,
     db::{Batcher, Bus},
     domain::{
-        AccountId, Clock, GenerationId, GenerationType, Mode, Status, Timestamp,
+        AccountId, Clock, GenerationId, GenerationType, Mode, Status, Timestamp, Upstream,
         output::{Asset, Outputs},
     },
     providers::Handle,
@@ -195,10 +195,15 @@ impl Jobs {
         Ok(Page { generations, has_next })
     }
 
-    /// Takes jobs that are due, oldest first, leaving out those of upstreams at their limit.
-    pub async fn claim(&self, limit: u32, busy: &[String], lease_for: Duration) -> sqlx::Result<(Lease, Vec<Claimed>)> {
+    /// Takes jobs that are due, oldest first; of the upstreams in `free` not more than so many.
+    pub async fn claim(
+        &self,
+        limit: u32,
+        free: &[(Upstream, u32)],
+        lease_for: Duration,
+    ) -> sqlx::Result<(Lease, Vec<Claimed>)> {
         let (lease, now) = (Lease(Uuid::new_v4()), self.clock.now());
-        let claimed = store::claim(&self.pool, lease, now, now + time_delta(lease_for), limit, busy).await?;
+        let claimed = store::claim(&self.pool, lease, now, now + time_delta(lease_for), limit, free).await?;
         Ok((lease, claimed))
     }
 

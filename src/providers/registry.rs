@@ -95,13 +95,10 @@ impl Registry {
         self.secrets.contains_key(variable)
     }
 
-    /// The upstreams whose calls are all taken: no use to claim their jobs now.
-    pub fn busy(&self) -> Vec<String> {
-        self.entries
-            .iter()
-            .filter(|(_, entry)| entry.calls.available_permits() == 0)
-            .map(|(id, _)| id.clone())
-            .collect()
+    /// How many calls each upstream has free: no use to claim more of its jobs now.
+    pub fn free_calls(&self) -> Vec<(Upstream, u32)> {
+        let free = |entry: &Entry| u32::try_from(entry.calls.available_permits()).unwrap_or(u32::MAX);
+        self.entries.values().map(|entry| (entry.cx.upstream.clone(), free(entry))).collect()
     }
 
     /// Takes a turn to submit; when there is none, says how long to wait.

@@ -54,11 +54,19 @@ impl Webhooks {
         Self { pool, clock }
     }
 
-    /// Takes deliveries that are due, under a lease.
-    pub async fn claim(&self, limit: u32, lease_for: Duration) -> sqlx::Result<(Uuid, Vec<Due>)> {
+    /// Takes deliveries that are due, under a lease: `at_once` of an account at most, and none of those in `busy`, so
+    /// that a receiver that does not answer holds up only its own.
+    pub async fn claim(
+        &self,
+        limit: u32,
+        lease_for: Duration,
+        at_once: u32,
+        busy: &[AccountId],
+    ) -> sqlx::Result<(Uuid, Vec<Due>)> {
         let (lease, now) = (Uuid::new_v4(), self.clock.now());
         let until = now + TimeDelta::from_std(lease_for).unwrap_or(TimeDelta::MAX);
-        Ok((lease, store::claim(&self.pool, lease, now, until, limit).await?))
+        let busy = busy.iter().map(|account| account.get()).collect();
+        Ok((lease, store::claim(&self.pool, &store::Claim { lease, now, until, limit, at_once, busy }).await?))
     }
 
     /// Records an attempt and what follows from it: delivered, or due again, or given up (`next` is `None`).

@@ -45,17 +45,32 @@ pub struct SecretRow {
     pub expires_at: Option<Timestamp>,
 }
 
-pub(super) async fn claim(
-    pool: &PgPool,
-    lease: Uuid,
-    now: Timestamp,
-    until: Timestamp,
-    limit: u32,
-) -> sqlx::Result<Vec<Due>> {
+/// What to take.
+pub(super) struct Claim {
+    pub lease: Uuid,
+    pub now: Timestamp,
+    pub until: Timestamp,
+    pub limit: u32,
+    /// Of one account at most.
+    pub at_once: u32,
+    /// Accounts that have their share.
+    pub busy: Vec<i64>,
+}
+
+pub(super) async fn claim(pool: &PgPool, claim: &Claim) -> sqlx::Result<Vec<Due>> {
     let rows = sqlx::query!(
         r#"
-        with due as (
-            select generation_id from delivery where due_at <= $1 order by due_at limit $4 for update skip locked
+        with candidate as (
+            select generation_id, row_number() over (partition by account_id order by due_at) as place
+            from (
+                select generation_id, account_id, due_at from delivery
+                where due_at <= $1 and account_id <> all ($5)
+                order by due_at limit 4 * $4
+            ) oldest
+        ), due as (
+            select d.generation_id from candidate c join delivery d on d.generation_id = c.generation_id
+            where d.due_at <= $1 and c.place <= $6
+            order by d.due_at limit $4 for update of d skip locked
         ), claimed as (
             update delivery set lease = $2, due_at = $3 from due
             where delivery.generation_id = due.generation_id returning delivery.*
@@ -64,10 +79,12 @@ pub(super) async fn claim(
             d.attempts as "attempts!", d.round as "round!", g.mode as "mode: Mode"
         from claimed d join generation g on g.account_id = d.account_id and g.generation_id = d.generation_id
         "#,
-        now,
-        lease,
-        until,
-        i64::from(limit)
+        claim.now,
+        claim.lease,
+        claim.until,
+        i32::try_from(claim.limit).unwrap_or(i32::MAX),
+        &claim.busy,
+        i64::from(claim.at_once)
     )
     .fetch_all(pool)
     .await?;

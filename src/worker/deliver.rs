@@ -8,12 +8,13 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    Step, lease_for,
+    Step, lease_for, share_of,
+    shares::Shares,
     step::{delta, jitter},
 };
 use crate::{
     app::App,
-    domain::{Status, Timestamp},
+    domain::{AccountId, Status, Timestamp},
     egress::Egress,
     jobs::Generation,
     webhooks::{Attempt, Attempted, Due, schedule, signature},
@@ -24,9 +25,17 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// How much of its answer is kept.
 const EXCERPT: usize = 500;
 
-pub(super) async fn claim_deliveries(app: Arc<App>, limit: u32) -> anyhow::Result<Vec<Step>> {
-    let (lease, deliveries) = app.webhooks.claim(limit, lease_for(&app)).await?;
-    Ok(deliveries.into_iter().map(|due| Box::pin(deliver(app.clone(), lease, due)) as Step).collect())
+pub(super) async fn claim(app: Arc<App>, shares: Arc<Shares<AccountId>>, limit: u32) -> anyhow::Result<Vec<Step>> {
+    let most = share_of(&app);
+    let (lease, deliveries) = app.webhooks.claim(limit, lease_for(&app), most, &shares.with(most)).await?;
+    let step = |due: Due| {
+        let (app, share) = (app.clone(), shares.take(due.account));
+        Box::pin(async move {
+            let _share = share;
+            deliver(app, lease, due).await
+        }) as Step
+    };
+    Ok(deliveries.into_iter().map(step).collect())
 }
 
 async fn deliver(app: Arc<App>, lease: Uuid, due: Due) -> Option<Timestamp> {

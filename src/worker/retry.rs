@@ -50,7 +50,7 @@ mod tests {
             at += next_look(at, expected);
             looks += 1;
         }
-        (looks, at - end)
+        (looks, at.saturating_sub(end))
     }
 
     proptest! {

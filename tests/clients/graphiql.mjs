@@ -25,7 +25,7 @@ async function run(query, until) {
   await page.click('.graphiql-execute-button');
   await page.waitForFunction(
     (until) => document.querySelector('.result-window .CodeMirror')?.CodeMirror.getValue().includes(until),
-    { timeout: 20_000 },
+    { timeout: 60_000 },
     until,
   );
   return page.evaluate(() => JSON.parse(document.querySelector('.result-window .CodeMirror').CodeMirror.getValue()));
@@ -40,6 +40,6 @@ const query = await run('{ account { mode } }', 'mode');
 const watch = `subscription { generationUpdated(id: "${watched}") { status } }`;
 const subscription = await run(watch, 'COMPLETED');
 await page.click('.graphiql-sidebar button');
-await page.waitForFunction(() => document.body.innerText.includes('Root Types'), { timeout: 10_000 });
+await page.waitForFunction(() => document.body.innerText.includes('Root Types'), { timeout: 60_000 });
 console.log(JSON.stringify({ query, subscription, troubles }));
 await browser.close();

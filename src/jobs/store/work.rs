@@ -60,20 +60,33 @@ pub struct Claimed {
     pub created_at: Timestamp,
 }
 
-/// Takes what is due, under a lease.
+/// Takes what is due, under a lease; of the upstreams in `free` not more than so many.
 pub(in crate::jobs) async fn claim(
     pool: &PgPool,
     lease: Lease,
     now: Timestamp,
     until: Timestamp,
     limit: u32,
-    busy: &[String],
+    free: &[(Upstream, u32)],
 ) -> sqlx::Result<Vec<Claimed>> {
+    let busy: Vec<String> =
+        free.iter().filter(|(_, calls)| *calls == 0).map(|(upstream, _)| upstream.to_string()).collect();
+    let (upstreams, calls): (Vec<String>, Vec<i32>) =
+        free.iter().map(|(upstream, calls)| (upstream.to_string(), column(*calls))).unzip();
     let rows = sqlx::query!(
         r#"
-        with due as (
-            select generation_id from job where due_at <= $1 and upstream <> all ($5)
-            order by due_at limit $4 for update skip locked
+        with candidate as (
+            select generation_id, upstream, row_number() over (partition by upstream order by due_at) as place
+            from (
+                select generation_id, upstream, due_at from job where due_at <= $1 and upstream <> all ($5)
+                order by due_at limit 4 * $4
+            ) oldest
+        ), due as (
+            select j.generation_id from candidate c
+            join job j on j.generation_id = c.generation_id
+            left join unnest($6::text[], $7::integer[]) f (upstream, calls) on f.upstream = c.upstream
+            where j.due_at <= $1 and c.place <= coalesce(f.calls, $4)
+            order by j.due_at limit $4 for update of j skip locked
         ), claimed as (
             update job set lease = $2, due_at = $3 from due where job.generation_id = due.generation_id returning job.*
         )
@@ -88,8 +101,10 @@ pub(in crate::jobs) async fn claim(
         now,
         lease.0,
         until,
-        i64::from(limit),
-        busy
+        column(limit),
+        &busy,
+        &upstreams,
+        &calls
     )
     .fetch_all(pool)
     .await?;

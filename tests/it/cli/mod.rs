@@ -17,7 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A data directory, and the folder around it for files of a test.
 struct Home {
@@ -86,7 +86,7 @@ impl Home {
         let lines = BufReader::new(child.stdout.take().unwrap());
         let mut served = Served { child, lines, log, url: String::new() };
         let ready = served.line();
-        served.url = ready.strip_prefix("listening on ").unwrap_or_default().to_owned();
+        ready.strip_prefix("listening on ").unwrap_or_default().clone_into(&mut served.url);
         assert!(served.url.starts_with("http://127.0.0.1:") || ready == "worker ready", "{ready:?}: {}", served.log());
         served
     }

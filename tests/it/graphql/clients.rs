@@ -25,7 +25,10 @@ async fn run(mut command: Command) -> Output {
     let program = command.as_std().get_program().to_owned();
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
     output.unwrap_or_else(|error| {
-        panic!("{program:?} does not run: {error}. These tests need Node 20, npm, Python 3, curl and Chromium.")
+        panic!(
+            "{} does not run: {error}. These tests need Node 20, npm, Python 3, curl and Chromium.",
+            program.display()
+        )
     })
 }
 

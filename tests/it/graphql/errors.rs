@@ -4,7 +4,7 @@ use doitong::domain::{Mode, Plan};
 use insta::assert_json_snapshot;
 use serde_json::json;
 
-use super::{picture, refusal};
+use super::{picture, refusal, twenty_reads};
 use crate::support::{GENERATE, TestApp};
 
 #[tokio::test]
@@ -42,7 +42,9 @@ async fn an_unknown_id_is_null_and_not_found() {
     let query = r#"{ generation(id: "gen_abc123") { id } }"#;
     assert_json_snapshot!(refusal(app.post(query, json!({})).await).await, @r#"
     {
-      "data": null,
+      "data": {
+        "generation": null
+      },
       "errors": [
         {
           "extensions": {
@@ -64,6 +66,17 @@ async fn an_unknown_id_is_null_and_not_found() {
       "status": 200
     }
     "#);
+}
+
+#[tokio::test]
+async fn an_unknown_id_leaves_the_other_fields_alone() {
+    let app = TestApp::start().await;
+    let id = app.generate(picture()).await["id"].clone();
+    let query =
+        "query Q($id: ID!) { a: generation(id: $id) { status } b: generation(id: 1) { status } account { mode } }";
+    let answer = app.graphql(query, json!({"id": id})).await;
+    assert_eq!(answer["data"], json!({"a": {"status": "PENDING"}, "b": null, "account": {"mode": "test"}}));
+    assert_eq!(answer["errors"][0]["path"], json!(["b"]));
 }
 
 #[tokio::test]
@@ -342,380 +355,20 @@ async fn a_full_queue_is_429() {
 #[tokio::test]
 async fn too_many_reads_are_429_and_leave_generations_alone() {
     let app = TestApp::on(Plan::Free).await;
-    let many: String = (0..20).map(|n| format!("a{n}: account {{ id }} ")).collect();
-    for _ in 0..15 {
-        app.post(&format!("{{ {many} }}"), json!({})).await;
+    // More than 300, since a few come back while the first ones are answered.
+    for _ in 0..20 {
+        app.post(&twenty_reads(), json!({})).await;
     }
-    // A few come back while the first ones are answered.
-    app.post(&format!("{{ {many} }}"), json!({})).await;
-    let response = app.post(&format!("{{ {many} }}"), json!({})).await;
+    let response = app.post(&twenty_reads(), json!({})).await;
     assert!(response.headers().contains_key("retry-after"));
-    assert_json_snapshot!(refusal(response).await, @r#"
+    let refused = refusal(response).await;
+    assert_eq!(refused["status"], 429);
+    assert_json_snapshot!(refused["errors"][0]["extensions"], @r#"
     {
-      "data": null,
-      "errors": [
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 3,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a0"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 22,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a1"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 41,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a2"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 60,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a3"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 79,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a4"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 98,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a5"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 117,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a6"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 136,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a7"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 155,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a8"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 174,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a9"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 193,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a10"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 213,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a11"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 233,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a12"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 253,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a13"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 273,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a14"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 293,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a15"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 313,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a16"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 333,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a17"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 353,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a18"
-          ]
-        },
-        {
-          "extensions": {
-            "code": "RATE_LIMIT",
-            "reason": "READS",
-            "retryAfter": 1,
-            "retryable": true
-          },
-          "locations": [
-            {
-              "column": 373,
-              "line": 1
-            }
-          ],
-          "message": "Too many reads. Wait 1 s, and poll less often, or use webhooks or subscriptions.",
-          "path": [
-            "a19"
-          ]
-        }
-      ],
-      "status": 429
+      "code": "RATE_LIMIT",
+      "reason": "READS",
+      "retryAfter": 1,
+      "retryable": true
     }
     "#);
     app.generate(picture()).await;
@@ -832,4 +485,44 @@ async fn an_idempotency_key_is_visible_ascii_and_of_one_request() {
       "status": 200
     }
     "#);
+}
+
+#[tokio::test]
+async fn with_the_database_away_an_answer_is_503_and_may_be_tried_again() {
+    let app = TestApp::start().await;
+    app.data("{ account { id } }", json!({})).await;
+    app.app.pool.close().await;
+    let response = app.post("{ account { id } }", json!({})).await;
+    assert_eq!(response.headers()["retry-after"], "1");
+    let mut refused = refusal(response).await;
+    let message = refused["errors"][0]["message"].take();
+    assert!(message.as_str().unwrap().contains("(request id "), "{message}");
+    assert_json_snapshot!(refused, @r#"
+    {
+      "data": null,
+      "errors": [
+        {
+          "extensions": {
+            "code": "INTERNAL",
+            "reason": "UNAVAILABLE",
+            "retryAfter": 1,
+            "retryable": true
+          },
+          "locations": [
+            {
+              "column": 3,
+              "line": 1
+            }
+          ],
+          "message": null,
+          "path": [
+            "account"
+          ]
+        }
+      ],
+      "status": 503
+    }
+    "#);
+    let response = app.post_as("dt_test_unknown", None, "{ account { id } }", json!({})).await;
+    assert_eq!(refusal(response).await["status"], 503);
 }

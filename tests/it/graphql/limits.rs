@@ -1,10 +1,11 @@
 //! What a document may be: each limit is `INVALID_INPUT`/`QUERY_TOO_COMPLEX`, before anything runs.
 
+use doitong::domain::Plan;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use super::refusal;
-use crate::support::TestApp;
+use super::{picture, refusal};
+use crate::support::{GENERATE, TestApp};
 
 fn nested(open: &str, depth: usize) -> String {
     format!("{{ {} a {} }}", open.repeat(depth), "}".repeat(depth))
@@ -13,7 +14,7 @@ fn nested(open: &str, depth: usize) -> String {
 #[tokio::test]
 async fn each_limit_of_a_document_is_told() {
     let app = TestApp::start().await;
-    let aliases: String = (0..60).map(|n| format!("a{n}: id ")).collect();
+    let aliases = (0..60).map(|n| format!("a{n}: id")).collect::<Vec<_>>().join(" ");
     let mut told = Vec::new();
     for query in [
         nested("a { ", 25),
@@ -44,11 +45,9 @@ async fn each_limit_of_a_document_is_told() {
 #[tokio::test]
 async fn fragments_that_multiply_are_refused_at_once() {
     let app = TestApp::start().await;
-    let mut query = "{ ...F0 }".to_owned();
-    for n in 0..30 {
-        query += &format!(" fragment F{n} on Query {{ ...F{m} ...F{m} }}", m = n + 1);
-    }
-    query += " fragment F30 on Query { account { id } }";
+    let fragment = |n| format!("fragment F{n} on Query {{ ...F{m} ...F{m} }}", m = n + 1);
+    let fragments: Vec<_> = (0..30).map(fragment).collect();
+    let query = format!("{{ ...F0 }} fragment F30 on Query {{ account {{ id }} }} {}", fragments.concat());
     let error = app.error(&query, json!({})).await;
     assert_eq!(error["reason"], "QUERY_TOO_COMPLEX", "{error}");
 }
@@ -92,4 +91,17 @@ async fn a_batch_has_at_most_ten_operations() {
       "status": 400
     }
     "#);
+}
+
+#[tokio::test]
+async fn a_batch_of_nothing_but_refusals_for_a_limit_is_429() {
+    let app = TestApp::on(Plan::Free).await;
+    let operation = json!({"query": GENERATE, "variables": {"input": picture()}});
+    let url = format!("{}/graphql", app.url);
+    let post =
+        async || app.http.post(&url).bearer_auth(&app.key.key).json(&vec![operation.clone(); 10]).send().await.unwrap();
+    assert_eq!(post().await.status(), 200);
+    let response = post().await;
+    assert_eq!(response.headers()["retry-after"], "6");
+    assert_eq!(response.status(), 429);
 }

@@ -31,3 +31,9 @@ pub async fn refusal(response: Response) -> Value {
     body["status"] = json!(status);
     body
 }
+
+/// A document that counts twenty reads.
+pub fn twenty_reads() -> String {
+    let fields: Vec<_> = (0..20).map(|n| format!("a{n}: account {{ id }}")).collect();
+    format!("{{ {} }}", fields.join(" "))
+}

@@ -4,7 +4,7 @@ use doitong::domain::Plan;
 use reqwest::Response;
 use serde_json::{Value, json};
 
-use super::{picture, refusal};
+use super::{picture, refusal, twenty_reads};
 use crate::support::TestApp;
 
 const WATCH: &str = "subscription W($id: ID!) { generationUpdated(id: $id) { status } }";
@@ -59,11 +59,21 @@ async fn refusals_of_the_transport_are_no_stream() {
     let response = stream(&app, "wrong", WATCH, json!({"id": "gen_x"})).await;
     assert_eq!(response.headers()["content-type"], "application/json; charset=utf-8");
     assert_eq!(refusal(response).await["status"], 401);
-    let many: String = (0..20).map(|n| format!("a{n}: account {{ id }} ")).collect();
     for _ in 0..20 {
-        app.post(&format!("{{ {many} }}"), json!({})).await;
+        app.post(&twenty_reads(), json!({})).await;
     }
     let response = stream(&app, &app.key.key, WATCH, json!({"id": "gen_x"})).await;
     assert!(response.headers().contains_key("retry-after"));
     assert_eq!(refusal(response).await["status"], 429);
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_cut_off() {
+    let app = TestApp::start().await;
+    let id = app.generate(picture()).await["id"].clone();
+    let response = stream(&app, &app.key.key, WATCH, json!({"id": id})).await;
+    assert!(app.app.accounts.revoke_key(&app.key.key).await.unwrap());
+    let all = events(response).await;
+    assert!(all[1].contains("UNAUTHENTICATED"), "{all:?}");
+    assert_eq!(all[2..], ["complete"]);
 }

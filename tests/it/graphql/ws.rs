@@ -139,6 +139,14 @@ async fn the_key_may_come_in_the_header_and_the_upgrade_on_graphql() {
 }
 
 #[tokio::test]
+async fn the_key_may_come_bare_in_the_connections_parameters() {
+    let app = TestApp::start().await;
+    let mut socket = Socket::open(&app, "/graphql/ws").await;
+    socket.send(json!({"type": "connection_init", "payload": {"Authorization": app.key.key}})).await;
+    assert_eq!(socket.next().await, json!({"type": "connection_ack"}));
+}
+
+#[tokio::test]
 async fn pings_are_answered_and_pongs_are_not() {
     let app = TestApp::start().await;
     let mut socket = Socket::open(&app, "/graphql/ws").await;

@@ -25,7 +25,7 @@ async fn a_waiting_and_a_ready_generation_are_cancelled_at_once() {
         assert_eq!((&cancelled["error"], cancelled["completedAt"].is_string()), (&Value::Null, true));
     }
     assert_eq!(app.count("select count(*) from job").await, 0);
-    app.advance(Duration::from_secs(60)).await;
+    app.advance(Duration::from_mins(1)).await;
     assert_eq!(app.generation(&ready).await["status"], "CANCELLED");
     assert_free(&app, &app.key.key).await;
 }

@@ -8,7 +8,7 @@ use doitong::{
 };
 use futures_util::future::join_all;
 
-use crate::support::{GENERATION, TestApp, image};
+use crate::support::{Double, GENERATION, Said, TestApp, image, live_video};
 
 #[tokio::test]
 async fn a_backlog_of_a_hundred_delays_only_its_own_account() {
@@ -38,7 +38,7 @@ async fn workers_of_two_processes_share_a_backlog_and_do_each_job_once() {
     for answer in answers {
         let id = answer.id();
         let mut generation = app.generation(&id).await;
-        while !generation["status"].as_str().is_some_and(|status| status == "COMPLETED") {
+        while generation["status"] != "COMPLETED" {
             assert_ne!(generation["status"], "FAILED", "{generation:#}");
             tokio::time::sleep(Duration::from_millis(50)).await;
             generation = app.generation(&id).await;
@@ -46,4 +46,43 @@ async fn workers_of_two_processes_share_a_backlog_and_do_each_job_once() {
         assert_eq!(generation["attempts"].as_array().unwrap().len(), 1);
     }
     app.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_slow_upstream_does_not_take_the_places_of_the_others() {
+    let double = Double::start().await;
+    let settings = double.settings();
+    let app = TestApp::with(Plan::Enterprise, |config, secrets| {
+        settings(config, secrets);
+        config.worker.concurrency = 12;
+    })
+    .await;
+    let key = app.live_key().await;
+    (0..24).for_each(|_| double.on_submit(Said::Late(Duration::from_secs(20))));
+    for n in 0..24 {
+        app.ask_as(&key, None, live_video(&n.to_string())).await.id();
+    }
+    app.work();
+    double.until_asked("submit").await;
+    let id = app.ask(image("quick")).await.id();
+    while app.generation(&id).await["status"] != "COMPLETED" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(double.asked("submit") <= 10, "the quick one waited for the slow ones");
+}
+
+#[tokio::test]
+async fn a_few_webhooks_of_one_account_are_sent_at_once() {
+    let app = TestApp::start().await;
+    for n in 0..20 {
+        let mut input = image(&n.to_string());
+        input["webhookUrl"] = "http://127.0.0.1:9/".into();
+        let id = app.ask(input).await.id();
+        app.cancel(&id).await;
+    }
+    let webhooks = &app.app.webhooks;
+    let (_, due) = webhooks.claim(64, Duration::from_mins(1), 8, &[]).await.unwrap();
+    assert_eq!(due.len(), 8);
+    let (_, others) = webhooks.claim(64, Duration::from_mins(1), 8, &[due[0].account]).await.unwrap();
+    assert!(others.is_empty());
 }

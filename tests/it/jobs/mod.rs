@@ -7,3 +7,4 @@ mod life;
 mod limits;
 mod many;
 mod restart;
+mod upkeep;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use doitong::{
+    config::{Config, Secrets},
     domain::Plan,
     jobs::{Change, End, Ending, Failure, LeaseLost},
 };
@@ -131,4 +132,28 @@ async fn caller_account(app: &TestApp) -> doitong::domain::AccountId {
 
 fn parse(id: &serde_json::Value) -> doitong::domain::GenerationId {
     id.as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_submit_that_takes_longer_than_its_lease_is_not_taken_over() {
+    let double = Double::start().await;
+    let change = |settings: &dyn Fn(&mut Config, &mut Secrets), config: &mut Config, secrets: &mut Secrets| {
+        settings(config, secrets);
+        config.worker.lease_seconds = 1;
+    };
+    let settings = double.settings();
+    let app = TestApp::with(Plan::Free, |config, secrets| change(&settings, config, secrets)).await;
+    let other = app.beside_with(|config, secrets| change(&settings, config, secrets)).await;
+    let key = app.live_key().await;
+    double.on_submit(Said::Late(Duration::from_secs(4)));
+    let id = app.ask_as(&key, None, live_video("a")).await.id();
+    let worker = app.drain_apart();
+    double.until_asked("submit").await;
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        other.advance(Duration::ZERO).await;
+        assert_eq!(other.generation_as(&key, &id).await["status"], "PENDING");
+    }
+    worker.await.unwrap();
+    assert_eq!(other.generation_as(&key, &id).await["status"], "PROCESSING");
 }

@@ -8,7 +8,7 @@ use crate::support::{IMAGE_COST, TestApp, image};
 
 /// The constraint or trigger that a statement runs into.
 async fn refusal(app: &TestApp, statement: &'static str) -> String {
-    let error = app.sql(statement).await.expect_err(statement);
+    let error = app.sql(statement).await.unwrap_err();
     let error = error.as_database_error().unwrap();
     error.constraint().map_or_else(|| error.message().to_owned(), str::to_owned)
 }

@@ -39,7 +39,8 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-const QUEUED: usize = 4;
+/// The most that may wait.
+const QUEUED: u32 = 4;
 
 /// What the account should have.
 struct Model {
@@ -54,7 +55,7 @@ struct Model {
 impl Model {
     /// Why a generation is refused.
     fn refusal(&self) -> Option<&'static str> {
-        let is_full = self.running.len() >= self.places && self.waiting.len() >= QUEUED;
+        let is_full = self.running.len() >= self.places && self.waiting.len() >= QUEUED as usize;
         is_full.then_some("RATE_LIMIT").or((self.available < IMAGE_COST).then_some("INSUFFICIENT_CREDITS"))
     }
 
@@ -101,7 +102,7 @@ impl Life {
     }
 
     async fn set_places(&self, places: u32) {
-        let agreed = Agreed { concurrent: Some(places), queued: Some(QUEUED as u32), ..Agreed::default() };
+        let agreed = Agreed { concurrent: Some(places), queued: Some(QUEUED), ..Agreed::default() };
         self.app.app.accounts.set_plan("model", Plan::Enterprise, &agreed).await.unwrap();
     }
 
@@ -139,12 +140,11 @@ impl Life {
     async fn submit(&mut self) {
         let name = format!("k{}", self.accepted.len());
         let answer = self.app.ask_as(&self.key, Some(&name), image("a")).await;
-        match self.model.refusal() {
-            Some(code) => assert_eq!(answer.refusal().0, code),
-            None => {
-                self.model.admit(answer.id().as_str().unwrap().parse().unwrap());
-                self.accepted.push((name, answer.id()));
-            }
+        if let Some(code) = self.model.refusal() {
+            assert_eq!(answer.refusal().0, code);
+        } else {
+            self.model.admit(answer.id().as_str().unwrap().parse().unwrap());
+            self.accepted.push((name, answer.id()));
         }
     }
 

@@ -23,8 +23,7 @@ async fn spoken(model: &str, text: &str, options: &Value) -> String {
     text.split("TIT2\0\0\0")
         .skip(1)
         .filter_map(|title| Some(title.split_once('<')?.1.split_once('>')?.0))
-        .map(|name| format!("<{name}>"))
-        .collect()
+        .fold(String::new(), |spoken, name| spoken + "<" + name + ">")
 }
 
 #[tokio::test]

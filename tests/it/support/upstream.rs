@@ -50,10 +50,11 @@ impl Double {
     }
 
     /// Settings that lead to it.
-    pub fn settings(&self) -> impl FnOnce(&mut Config, &mut Secrets) + use<> {
-        let (base_url, name) = (self.url.parse().unwrap(), "vidu".to_owned());
+    pub fn settings(&self) -> impl Fn(&mut Config, &mut Secrets) + use<> {
+        let base_url: url::Url = self.url.parse().unwrap();
         move |config, secrets| {
-            config.upstreams.insert(name, doitong::config::Upstream { base_url });
+            let upstream = doitong::config::Upstream { base_url: base_url.clone() };
+            config.upstreams.insert("vidu".to_owned(), upstream);
             secrets.upstreams.insert("VIDU_API_KEY".to_owned(), "secret".into());
         }
     }

@@ -85,9 +85,9 @@ async fn after_a_rotation_both_secrets_sign_for_a_day() {
     assert!(listed[0]["expiresAt"].is_null() && listed[1]["expiresAt"].is_string());
     end(&app, &receiver.url).await;
     app.advance(Duration::ZERO).await;
-    let received = receiver.received().remove(0);
-    assert_eq!(received.header("webhook-signature").split(' ').count(), 2);
-    assert_eq!(verdicts(&[(&received, &old), (&received, fresh)]), ["ok", "ok"]);
+    let hook = receiver.received().remove(0);
+    assert_eq!(hook.header("webhook-signature").split(' ').count(), 2);
+    assert_eq!(verdicts(&[(&hook, &old), (&hook, fresh)]), ["ok", "ok"]);
     app.clock.advance(Duration::from_hours(24));
     end(&app, &receiver.url).await;
     app.advance(Duration::ZERO).await;

@@ -69,19 +69,18 @@ async fn generate(Path(path): Path<String>, headers: HeaderMap, mut form: Multip
     let mut image = None;
     while let Some(field) = form.next_field().await.unwrap() {
         let name = field.name().unwrap().to_owned();
-        match name.as_str() {
-            "image" if field.file_name().is_some() => image = Some(field.bytes().await.unwrap()),
-            _ => drop(fields.insert(name, field.text().await.unwrap())),
+        if name == "image" && field.file_name().is_some() {
+            image = Some(field.bytes().await.unwrap());
+        } else {
+            fields.insert(name, field.text().await.unwrap());
         }
     }
     let image = image.map(|bytes| bytes.starts_with(b"\x89PNG"));
-    match check(&path, &fields, image) {
-        Err(error) => refuse(400, "bad_request", &error),
-        Ok(()) => {
-            let seed = fields.get("seed").and_then(|seed| seed.parse().ok()).unwrap_or(343_940_597_i64);
-            answer(&fields["prompt"], seed, fields.get("output_format").map_or("png", String::as_str))
-        }
+    if let Err(error) = check(&path, &fields, image) {
+        return refuse(400, "bad_request", &error);
     }
+    let seed = fields.get("seed").and_then(|seed| seed.parse().ok()).unwrap_or(343_940_597_i64);
+    answer(&fields["prompt"], seed, fields.get("output_format").map_or("png", String::as_str))
 }
 
 /// `image` says whether there is a picture, and whether it is one.
