@@ -44,7 +44,7 @@ fn plausible(name: &str) -> [Value; 2] {
 }
 
 /// The requests with one option each: its name, and the options. Portable ones have values of no model in particular, too.
-fn requests<'a>(at: RouteRef<'a>) -> Vec<(&'a str, Map<String, Value>)> {
+fn requests(at: RouteRef<'_>) -> Vec<(&str, Map<String, Value>)> {
     let portable = CATALOG.portable(at.model.r#type).iter().map(|(name, _)| *name);
     let names: BTreeSet<&str> = portable.clone().chain(at.model.options.keys().map(String::as_str)).collect();
     let mut requests = Vec::new();
