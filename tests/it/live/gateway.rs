@@ -123,6 +123,8 @@ impl Gateway {
     /// Forgets the trouble that was had with upstreams.
     pub async fn close_circuits(&self) {
         self.app.sql("delete from circuit").await.unwrap();
+        // The app may be just reading what was there before.
+        tokio::time::sleep(Duration::from_millis(200)).await;
         self.app.app.health.reload().await.unwrap();
     }
 
