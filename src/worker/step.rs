@@ -199,6 +199,10 @@ impl Work {
 
     /// A submit was begun and nobody wrote down what came of it.
     async fn reconcile(&self) -> anyhow::Result<Option<Timestamp>> {
+        if !self.surely_holds() {
+            // To look for it may send it again, see `submit`.
+            return Ok(None);
+        }
         let answer = self.app.registry.reconcile(&self.job.upstream, &self.task).await;
         let begun = self.job.submitted_at.unwrap_or(self.job.created_at);
         let trouble = if self.job.patience_until.is_some() { Trouble::Some } else { Trouble::None };
