@@ -116,7 +116,8 @@ impl RouteHealth {
     pub async fn accepted(&self, route: &RouteId) -> sqlx::Result<()> {
         let is_troubled = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            Class::ALL.iter().any(|class| known.circuits.contains_key(&(route.clone(), *class)))
+            let circuit = |class: &Class| known.circuits.get(&(route.clone(), *class));
+            Class::ALL.iter().filter_map(circuit).any(|circuit| circuit.is_troubled)
         };
         if is_troubled && store::close(&self.pool, route, &Class::ALL).await? {
             self.changed().await?;

@@ -15,8 +15,6 @@ use crate::{
 
 /// Times that a download of results is tried.
 const COPIES: u32 = 12;
-/// Times that telling an upstream to stop is tried.
-const STOPS: u32 = 5;
 
 /// What a step does with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,15 +117,6 @@ pub enum Uncopied {
     Failed(u32),
 }
 
-/// What follows from the answer to a cancel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// Nothing is left to do.
-    Forget,
-    /// It is told again later.
-    Again,
-}
-
 /// What follows from the answer to a submit.
 pub fn after_submit(answer: Result<Submitted, Fault>) -> Next {
     match answer {
@@ -197,11 +186,6 @@ pub fn after_copy(copy: Uncopied, known: Option<&Handle>, deadline: Time) -> Rec
         (Uncopied::Failed(failures), ..) if failures < COPIES => Recopy::Later,
         _ => Recopy::Fail(result_lost()),
     }
-}
-
-/// What follows from the answer to a cancel, which went wrong so many times by now.
-pub fn after_stop(told: &Result<(), Fault>, failures: u32) -> Stopped {
-    if told.is_err() && failures < STOPS { Stopped::Again } else { Stopped::Forget }
 }
 
 /// The code of a task that was taken and failed.

@@ -21,12 +21,14 @@ use crate::{
     health::Gate,
     jobs::{
         Attempt, Change, Claimed, End, Ending, Failure, Lease, LeaseLost, Outcome, Stage,
-        state::{self, Act, Detour, Next, Recopy, Stopped, Time, Trouble, Uncopied},
+        state::{self, Act, Detour, Next, Recopy, Time, Trouble, Uncopied},
     },
     media::KeepError,
     providers::{Handle, Reconciled, Submitted, Task},
 };
 
+/// Times that telling an upstream to stop is tried.
+const STOP_TRIES: u32 = 5;
 /// Times that bytes in hand are offered to a media store that fails; about three minutes.
 const IN_HAND_TRIES: u32 = 10;
 /// The wait before an upstream is asked again for results that it has already told, as so many failures have it.
@@ -392,14 +394,13 @@ impl Work {
             Err(fault) => Err(fault),
         };
         let failures = self.job.failures + 1;
-        match state::after_stop(&told, failures) {
-            Stopped::Again => {
-                let asked = told.err().and_then(|fault| fault.retry_after);
-                let due_at = self.now() + delta(self.back_off(failures, asked));
+        match told {
+            Err(fault) if failures < STOP_TRIES => {
+                let due_at = self.now() + delta(self.back_off(failures, fault.retry_after));
                 let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, failures).await?;
                 Ok(Some(due_at))
             }
-            Stopped::Forget => {
+            _ => {
                 self.app.jobs.forget(self.job.id, self.lease).await?;
                 Ok(None)
             }
@@ -480,8 +481,12 @@ impl Work {
         self.app.clock.now()
     }
 
+    fn is_late(&self) -> bool {
+        self.job.deadline_at.is_some_and(|deadline| deadline <= self.now())
+    }
+
     fn deadline_left(&self) -> Time {
-        self.job.deadline_at.map_or(Time::Left, |deadline| self.left_until(deadline))
+        if self.is_late() { Time::Up } else { Time::Left }
     }
 
     fn left_until(&self, moment: Timestamp) -> Time {

@@ -63,6 +63,8 @@ pub enum Trick {
     Spoils,
     /// The answer to the first call for work breaks off.
     CutsAnswer,
+    /// Calls for work break off before they arrive.
+    LosesCalls,
     /// The service is down.
     Down,
 }
@@ -133,6 +135,7 @@ async fn pass(State(tap): State<Tap>, request: Request, next: Next) -> Response 
     parts.headers.remove(CONTENT_LENGTH);
     let mut response = match trick {
         Some(Trick::Down) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Some(Trick::LosesCalls) if work => return cut("lost".into_response()).await,
         _ => next.run(Request::from_parts(parts, Body::from(body))).await,
     };
     if response.status() == StatusCode::TOO_MANY_REQUESTS {

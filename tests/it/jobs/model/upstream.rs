@@ -109,8 +109,3 @@ pub fn poll(task: Task) -> Vec<Said<Progress>> {
     }
     said
 }
-
-/// Everything that can come of a cancel.
-pub fn cancel() -> [Result<(), Fault>; 2] {
-    [Ok(()), Err(Fault::new(Kind::Down, Verdict::Unknown, ""))]
-}

@@ -4,7 +4,7 @@ use doitong::{
     domain::{Fault, output::Source},
     jobs::{
         Stage,
-        state::{self, Act, Detour, Next, Recopy, Stopped, Time, Trouble, Uncopied},
+        state::{self, Act, Detour, Next, Recopy, Time, Trouble, Uncopied},
     },
     providers::{Handle, Progress, Reconciled, Submitted},
 };
@@ -466,17 +466,11 @@ impl Setup {
         failed.chain([Change::Complete]).map(|change| world.goes_to(worker, At::Write(change))).collect()
     }
 
-    /// What `Work::stop` does: cancels what is known, or asks what it is called where that starts nothing.
+    /// The upstream is told, or again later while there are tries left.
+    #[expect(clippy::unused_self, reason = "reads as one with the others")]
     fn stop(&self, world: &World, worker: usize, hand: Hand) -> Vec<World> {
-        let failures = if world.works[hand.work].tries == Time::Up { u32::MAX } else { 1 };
-        let mut told: Vec<Result<(), Fault>> = Vec::from(upstream::cancel());
-        if !hand.has_handle && self.protocol == Protocol::Resends {
-            told.truncate(1);
-        }
-        let written = told.iter().map(|told| match state::after_stop(told, failures) {
-            Stopped::Forget => Change::Forget,
-            Stopped::Again => Change::PutBack,
-        });
-        written.map(|change| world.goes_to(worker, At::Write(change))).collect()
+        let again = (world.works[hand.work].tries == Time::Left).then_some(Change::PutBack);
+        let changes = [Change::Forget].into_iter().chain(again);
+        changes.map(|change| world.goes_to(worker, At::Write(change))).collect()
     }
 }
