@@ -50,9 +50,9 @@ pub struct RouteHealth {
     clock: Clock,
     bus: Arc<Bus>,
     known: RwLock<Known>,
-    /// Counts the readings asked for; the one that is being done, or was done last, has served so many of them.
+    /// Counts the readings asked for, and of these those that the last reading has served.
     asked: AtomicU64,
-    served: tokio::sync::Mutex<u64>,
+    read: tokio::sync::Mutex<u64>,
 }
 
 #[derive(Default)]
@@ -73,7 +73,14 @@ pub enum Gate {
 impl RouteHealth {
     /// The health in this database; empty until it is read.
     pub fn new(pool: PgPool, clock: Clock, bus: Arc<Bus>) -> Self {
-        Self { pool, clock, bus, known: RwLock::default(), asked: AtomicU64::default(), served: Default::default() }
+        Self {
+            pool,
+            clock,
+            bus,
+            known: RwLock::default(),
+            asked: AtomicU64::default(),
+            read: tokio::sync::Mutex::default(),
+        }
     }
 
     /// What a choice should know of a route.
@@ -153,11 +160,11 @@ impl RouteHealth {
     /// another reading begins are served by it.
     pub async fn reload(&self) -> sqlx::Result<()> {
         let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut served = self.served.lock().await;
-        if *served >= mine {
+        let mut read = self.read.lock().await;
+        if *read >= mine {
             return Ok(());
         }
-        let serves = self.asked.load(Ordering::SeqCst);
+        let all = self.asked.load(Ordering::SeqCst);
         let (routes, circuits) = (store::measured(&self.pool).await?, store::circuits(&self.pool).await?);
         for (key, circuit) in &circuits {
             let is_open = circuit.open_until.is_some();
@@ -165,7 +172,7 @@ impl RouteHealth {
                 .set(f64::from(u8::from(is_open)));
         }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { routes, circuits };
-        *served = serves;
+        *read = all;
         Ok(())
     }
 
