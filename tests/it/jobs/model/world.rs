@@ -145,7 +145,9 @@ impl Model for Setup {
             self.time(world, work, &mut next);
         }
         self.workers(world, &mut next);
-        next.iter_mut().for_each(|(_, world)| self.forget(world));
+        for (_, world) in &mut next {
+            self.forget(world);
+        }
         next
     }
     fn check(&self, before: &World, after: &World) -> Result<(), &'static str> {
@@ -398,9 +400,8 @@ impl Setup {
         let write = |change| world.goes_to(worker, At::Write(change));
         match next {
             Next::Accepted(..) => write(Change::Accept),
-            Next::Wait(_) => write(Change::Look),
             Next::AskAgain(_) if hand.stage == Stage::Submitting => write(Change::PutBack),
-            Next::AskAgain(_) => write(Change::Look),
+            Next::Wait(_) | Next::AskAgain(_) => write(Change::Look),
             Next::Store(outputs) if matches!(outputs.files[0].source, Source::Url { .. }) => write(Change::Store),
             Next::Store(_) => world.goes_to(worker, At::Keep),
             Next::Elsewhere(fault) => {
