@@ -87,6 +87,7 @@ pub struct Hand {
     work: usize,
     /// The job as it was when it was claimed.
     stage: Stage,
+    route: usize,
     has_handle: bool,
     is_troubled: bool,
     /// Its lease has run out: others may claim the job, and it may not know.
@@ -318,7 +319,15 @@ impl Setup {
                 continue;
             }
             let (stage, has_handle, is_troubled) = (job.stage, job.has_handle, job.is_troubled);
-            let hand = Hand { work, stage, has_handle, is_troubled, is_lapsed: false, at: At::Begin };
+            let hand = Hand {
+                work,
+                stage,
+                route: world.works[work].route,
+                has_handle,
+                is_troubled,
+                is_lapsed: false,
+                at: At::Begin,
+            };
             let mut after = world.with_hand(worker, Some(hand));
             if let Some(job) = after.works[work].record.as_mut().and_then(|record| record.job.as_mut()) {
                 job.lease = Some(worker);
@@ -370,9 +379,9 @@ impl Setup {
         }
     }
 
+    #[expect(clippy::unused_self, reason = "reads as one with the others")]
     fn task(&self, world: &World, hand: Hand) -> Task {
-        let work = &world.works[hand.work];
-        work.tasks[work.route % self.routes]
+        world.works[hand.work].tasks[hand.route]
     }
 
     /// The upstream says whatever it may say, and the worker concludes from it.
@@ -387,7 +396,7 @@ impl Setup {
         let said = said.into_iter().map(|(task, is_paid, answer)| {
             let mut world = world.clone();
             let work = &mut world.works[hand.work];
-            work.tasks[work.route % self.routes] = task;
+            work.tasks[hand.route] = task;
             work.paid += u8::from(is_paid);
             self.conclude(&world, worker, hand, after(answer))
         });
@@ -405,7 +414,7 @@ impl Setup {
             Next::Store(outputs) if matches!(outputs.files[0].source, Source::Url { .. }) => write(Change::Store),
             Next::Store(_) => world.goes_to(worker, At::Keep),
             Next::Elsewhere(fault) => {
-                let other = (work.route + 1 < self.routes).then_some(());
+                let other = (hand.route + 1 < self.routes).then_some(());
                 write(match state::detour(fault.kind, other, work.patience) {
                     Detour::Over(()) => Change::FailOver,
                     Detour::Later => Change::Resubmit,
@@ -433,7 +442,7 @@ impl Setup {
             Change::Intend => work.deadline = left,
             Change::Accept => (work.deadline, work.patience) = (left, left),
             Change::Look | Change::Store => work.tries = left,
-            Change::FailOver => work.route += 1,
+            Change::FailOver => work.route = hand.route + 1,
             _ => {}
         }
         after.promote();
