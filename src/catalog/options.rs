@@ -15,7 +15,7 @@ use super::{
     names::did_you_mean,
     portable::{self, Words},
     request::Refusal,
-    spec::{Constraint, InputName, Model, Need, OptionSpec},
+    spec::{Constraint, InputName, Model, Need, OptionSpec, Route},
     values::{self, Fit},
 };
 use crate::domain::Adjustment;
@@ -224,6 +224,60 @@ impl<'a> Resolver<'a> {
             Some(first) if request.strict => Err(refuse_strictly(request, first)),
             _ => Ok(Resolved { text, options, adjustments }),
         }
+    }
+}
+
+/// What was resolved for a model, brought to the values that one of its routes takes: conditions of the route on
+/// options are met at the nearest value, and portable options it cannot carry go unused. Nothing where the route cannot
+/// serve the request at all.
+pub(super) fn bend(
+    request: &Request<'_>,
+    model: &Model,
+    route: &Route,
+    resolved: &Resolved,
+) -> Result<Option<Resolved>, Refusal> {
+    if !conditions::inputs_hold(&route.with, &route.without, &request.given) {
+        return Ok(None);
+    }
+    let mut bent = resolved.clone();
+    for (name, allowed) in &route.when {
+        let Some(current) = bent.options.get(name).filter(|value| !allowed.contains(value)).cloned() else { continue };
+        let values: Vec<_> = allowed.values().iter().filter(|value| !conditions::is_absent(value)).cloned().collect();
+        bent.change(request, model, name, values::nearest(name, &values, &current, None));
+    }
+    for name in route.lacks.iter().filter(|name| request.options.contains_key(*name)) {
+        if bent.options.contains_key(name) {
+            if portable::value_type(model.r#type, name).is_none() {
+                return Ok(None);
+            }
+            bent.change(request, model, name, None);
+        }
+    }
+    let fits = conditions::hold(&route.when, &[], &[], &bent.options, &request.given);
+    let mut after = Resolver::new(request, model);
+    after.options.clone_from(&bent.options);
+    match bent.adjustments.first() {
+        _ if !fits || after.violation().is_some() => Ok(None),
+        Some(first) if request.strict => Err(refuse_strictly(request, first)),
+        _ => Ok(Some(bent)),
+    }
+}
+
+impl Resolved {
+    /// Uses another value for an option, which is told where the option was asked for.
+    fn change(&mut self, request: &Request<'_>, model: &Model, name: &str, used: Option<Value>) {
+        match &used {
+            Some(value) => self.options.insert(name.to_owned(), value.clone()),
+            None => self.options.remove(name),
+        };
+        let Some(requested) = request.options.get(name) else { return };
+        self.adjustments.retain(|adjustment| adjustment.option != name);
+        self.adjustments.push(Adjustment {
+            option: name.to_owned(),
+            requested: requested.clone(),
+            used: used.unwrap_or_default(),
+            reason: format!("the service that makes {} here does not take it otherwise", model.name),
+        });
     }
 }
 

@@ -335,4 +335,7 @@ pub struct UpstreamSpec {
     pub concurrent_calls: u32,
     /// How many submits a minute one process sends.
     pub submits_per_minute: u32,
+    /// The shortest time between two looks at a task, as its documents ask for. 0 where nothing is polled.
+    #[serde(default)]
+    pub poll_seconds: f64,
 }

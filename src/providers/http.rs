@@ -227,6 +227,16 @@ impl Reply {
         };
         Fault::new(kind, verdict, format!("HTTP {}: {}", self.status, detail.into())).retry_after(self.retry_after())
     }
+
+    /// The same for a body that is an error as the service documents it: its own word that the call came to nothing, so
+    /// that a 5xx, too, started nothing. Not for services that say such an answer may leave work behind.
+    pub fn told_fault(&self, detail: impl Into<String>) -> Fault {
+        let mut fault = self.fault(detail);
+        if self.status >= 500 {
+            fault.verdict = Refused;
+        }
+        fault
+    }
 }
 
 /// The fault of a call that only prepares a submit (a token, an input, a voice list): the work surely did not start.

@@ -9,8 +9,6 @@
 //! `image`.
 //! Unconfirmed: the bodies of 402 and 429.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -33,7 +31,6 @@ use crate::{
 const BASE: &str = "https://api.bfl.ai/v1";
 /// So long a task may be unknown to the host that is to be polled.
 const UNKNOWN_FOR: TimeDelta = TimeDelta::seconds(30);
-const POLL_AFTER: Duration = Duration::from_secs(1);
 /// The one field that takes base64 only.
 const IMAGE_PROMPT: &str = "image_prompt";
 
@@ -75,7 +72,7 @@ impl Provider for Bfl {
         let accepted: Accepted = reply.json()?;
         let url = (accepted.polling_url.filter(|url| is_trusted(cx, url)))
             .unwrap_or_else(|| format!("{BASE}/get_result?id={}", accepted.id));
-        Ok(Submitted::Accepted { handle: Place { url, since: cx.now() }.handle(), poll_after: Some(POLL_AFTER) })
+        Ok(Submitted::Accepted { handle: Place { url, since: cx.now() }.handle(), poll_after: None })
     }
 
     async fn poll(&self, cx: &Cx, _task: &Task, handle: &Handle) -> Result<Progress, Fault> {
@@ -251,7 +248,7 @@ fn refusal(reply: &Reply) -> Fault {
 fn classify(reply: &Reply) -> Fault {
     let detail = reply.json::<Refusal>().map(|refusal| refusal.detail).unwrap_or_default();
     let words = detail.as_str().map_or_else(|| detail.to_string(), str::to_owned);
-    let fault = reply.fault(excerpt(&words));
+    let fault = if detail.is_null() { reply.fault("") } else { reply.told_fault(excerpt(&words)) };
     // The same status says that a field is wrong (a list) and that our key is malformed (a text).
     if reply.status == 422 && words.contains("API key") && detail.is_string() {
         return Fault { kind: Kind::Account, ..fault };

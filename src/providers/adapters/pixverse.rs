@@ -280,7 +280,9 @@ fn classify(reply: &Reply) -> Fault {
         // The upload of a picture failed on their side.
         500_041 => (Kind::Down, Verdict::Refused),
         500_090 | 10_001..=10_005 | 400_012 | 400_013 | 500_020 => (Kind::Account, Verdict::Refused),
-        500_100 | 99_999 => (Kind::Down, Verdict::Unknown),
+        500_100 | 99_999 => (Kind::Down, Verdict::Refused),
+        // A code that no document has is a refusal all the same.
+        _ if reply.is_success() => (Kind::Garbled, Verdict::Refused),
         _ => return reply.fault(excerpt(&format!("{err_code} {err_msg}"))),
     };
     Fault::new(kind, verdict, excerpt(&format!("{err_code} {err_msg}"))).retry_after(reply.retry_after())
@@ -342,7 +344,9 @@ mod tests {
         let busy = read::<Value>(&reply(200, r#"{"ErrCode":500044,"ErrMsg":"reached the limit","Resp":null}"#));
         assert_eq!(busy.unwrap_err().kind, Kind::Busy);
         let odd = read::<Value>(&reply(200, r#"{"ErrCode":99999,"ErrMsg":"unknown","Resp":null}"#)).unwrap_err();
-        assert_eq!((odd.kind, odd.verdict), (Kind::Down, Verdict::Unknown));
+        assert_eq!((odd.kind, odd.verdict), (Kind::Down, Verdict::Refused));
+        let new = read::<Value>(&reply(200, r#"{"ErrCode":31,"ErrMsg":"new","Resp":null}"#)).unwrap_err();
+        assert_eq!((new.kind, new.verdict), (Kind::Garbled, Verdict::Refused));
         assert_eq!(read::<Value>(&reply(503, "busy")).unwrap_err().kind, Kind::Down);
         assert_eq!(read::<Value>(&reply(200, r#"{"ErrCode":0,"#)).unwrap_err().verdict, Verdict::Unknown);
     }

@@ -104,4 +104,5 @@ async fn a_circuit_that_is_open_is_passed_by_and_with_no_other_route_told_at_onc
     alone.app.advance(Duration::ZERO).await;
     let refused = alone.app.ask_as(&alone.key, None, request).await;
     assert_eq!(refused.refusal().0, "PROVIDER_UNAVAILABLE");
+    assert_eq!(refused.body["errors"][0]["extensions"]["retryable"], true, "{:#}", refused.body);
 }

@@ -22,7 +22,7 @@ use crate::{
         fault::Kind,
         output::{Output, Outputs, Source},
     },
-    providers::{Call, Cx, Handle, Progress, Provider, Submitted, Task, google, http::preparing},
+    providers::{Call, Cx, Handle, Progress, Provider, Reply, Submitted, Task, google, http::preparing},
 };
 
 const BASE: &str = "https://texttospeech.googleapis.com/v1";
@@ -73,7 +73,7 @@ fn keyed(cx: &Cx, call: Call) -> Result<Call, Fault> {
 async fn synthesize(cx: &Cx, body: &Value) -> Result<Vec<u8>, Fault> {
     let reply = keyed(cx, cx.post(&format!("{BASE}/text:synthesize"))?)?.json(body).send().await?;
     if !reply.is_success() {
-        return Err(google::classify(&reply));
+        return Err(classify(&reply));
     }
     let answer: Answer = reply.json()?;
     let sound = STANDARD
@@ -83,6 +83,15 @@ async fn synthesize(cx: &Cx, body: &Value) -> Result<Vec<u8>, Fault> {
         return Err(Fault::new(Kind::Garbled, Verdict::Unknown, "an answer without sound"));
     }
     Ok(sound)
+}
+
+/// The call is the whole work and keeps nothing: what it answers was refused, and an error inside may be over at once.
+fn classify(reply: &Reply) -> Fault {
+    let fault = google::classify(reply);
+    match google::error_body(reply)["status"].as_str() {
+        Some("INTERNAL" | "CANCELLED") => Fault { kind: Kind::Internal, verdict: Verdict::Refused, ..fault },
+        _ => fault,
+    }
 }
 
 /// The voices of a language, kept for a day.
