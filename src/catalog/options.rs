@@ -37,6 +37,7 @@ pub(super) fn resolve(request: &Request<'_>, model: &Model, instead_of: Option<&
     resolver.fill_in();
     resolver.constrain()?;
     resolver.check_required()?;
+    resolver.leave_room();
     resolver.say();
     resolver.finish()
 }
@@ -186,6 +187,18 @@ impl<'a> Resolver<'a> {
         Err(Refusal::about(super::RefusalKind::Option, format!("options.{name}"), message))
     }
 
+    /// Options that go into the text go unused where the text has no room for them.
+    fn leave_room(&mut self) {
+        let (Some(max), Some(text)) = (self.model.inputs.text_max, self.text.as_deref()) else { return };
+        for (name, _) in self.model.options.iter().filter(|(_, spec)| spec.in_text) {
+            let words = self.options.get(name).and_then(|value| portable::words(self.model.r#type, name, value));
+            if words.is_some_and(|words| add_words(Some(text), &words).chars().count() > max) {
+                self.options.remove(name);
+                self.reasons.insert(name, too_long(max));
+            }
+        }
+    }
+
     fn say(&mut self) {
         for (name, value) in std::mem::take(&mut self.to_say) {
             let Some(words) = portable::words(self.model.r#type, name, &value) else { continue };
@@ -195,8 +208,7 @@ impl<'a> Resolver<'a> {
             let text = add_words(self.text.as_deref(), &words);
             match self.model.inputs.text_max {
                 Some(max) if text.chars().count() > max => {
-                    let reason = format!("said in words it would make the text longer than {max} characters");
-                    self.reasons.insert(name, reason);
+                    self.reasons.insert(name, too_long(max));
                 }
                 _ => {
                     self.text = Some(text);
@@ -311,6 +323,10 @@ fn refuse_strictly(request: &Request<'_>, adjustment: &Adjustment) -> Refusal {
     }
     let field = request.option_field(option);
     request.refuse_option(option, format!("{field} cannot be {requested} exactly: {reason}"))
+}
+
+fn too_long(max: usize) -> String {
+    format!("said in words it would make the text longer than {max} characters")
 }
 
 fn takes_text(model: &Model) -> bool {

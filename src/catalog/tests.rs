@@ -353,6 +353,36 @@ fn routes_are_passed_by_for_what_they_lack_or_cost_or_when_they_are_down() {
 }
 
 #[test]
+fn an_emotion_spoken_by_a_tag_does_not_make_the_text_too_long() {
+    let catalog = Catalog::load(None).unwrap();
+    let spoken = |length: usize| {
+        let mut asked = asked(GenerationType::Audio, Some("elevenlabs"), json!({"emotion": "excited"}));
+        asked.input.text = Some("a".repeat(length));
+        catalog.accept(&asked, &conditions(&|_| true, &|_| Health::default())).unwrap()
+    };
+    assert_eq!((adjusted(&spoken(4_990)), &spoken(4_990).options["emotion"]), (vec![], &json!("excited")));
+    let full = spoken(4_991);
+    assert_eq!(
+        (adjusted(&full), full.options.get("emotion")),
+        (vec![r#"emotion: "excited" -> null"#.to_owned()], None)
+    );
+}
+
+#[test]
+fn a_whole_name_of_a_voice_is_taken_with_its_language() {
+    let catalog = Catalog::load(None).unwrap();
+    let voice = |name: &str| {
+        let asked = asked(GenerationType::Audio, Some("google-tts"), json!({"voice": name}));
+        let choice = catalog.accept(&asked, &conditions(&|_| true, &|_| Health::default())).unwrap();
+        (choice.options["voice"].as_str().unwrap().to_owned(), adjusted(&choice).len())
+    };
+    assert_eq!(voice("th-TH-Chirp3-HD-Leda"), ("th-TH-Chirp3-HD-Leda".to_owned(), 0));
+    assert_eq!(voice("th-TH-chirp3-hd-Leda"), ("th-TH-Chirp3-HD-Leda".to_owned(), 0));
+    assert_eq!(voice("th-TH-Wavenet-A"), ("Kore".to_owned(), 1));
+    assert_eq!(voice("leda"), ("Leda".to_owned(), 0));
+}
+
+#[test]
 fn where_only_another_route_is_configured_it_serves_at_the_nearest_values_it_takes() {
     let catalog = Catalog::load(None).unwrap();
     let healthy = |_: &RouteId| Health::default();

@@ -29,8 +29,11 @@ use crate::{
 };
 
 const BASE: &str = "https://api.bfl.ai/v1";
-/// So long a task may be unknown to the host that is to be polled.
+/// So long, or so many looks, a task may be unknown to the host that is to be polled.
 const UNKNOWN_FOR: TimeDelta = TimeDelta::seconds(30);
+const UNKNOWN_LOOKS: u64 = 5;
+/// How long such looks are counted.
+const COUNTED_FOR: TimeDelta = TimeDelta::hours(1);
 /// The one field that takes base64 only.
 const IMAGE_PROMPT: &str = "image_prompt";
 
@@ -81,7 +84,11 @@ impl Provider for Bfl {
         let task = if reply.is_success() { Some(reply.json::<TaskWire>()?) } else { None };
         if reply.status == 404 || task.as_ref().is_some_and(|task| task.status == "Task not found") {
             let fresh = cx.now() - place.since < UNKNOWN_FOR;
-            return if fresh { Ok(Progress::Queued) } else { Err(Fault::refused(Kind::Gone, "task not found")) };
+            return if fresh || misses(cx, &place.url) <= UNKNOWN_LOOKS {
+                Ok(Progress::Queued)
+            } else {
+                Err(Fault::refused(Kind::Gone, "task not found"))
+            };
         }
         task.map(|task| from_wire(&task)).ok_or_else(|| classify(&reply))
     }
@@ -100,6 +107,14 @@ fn call(cx: &Cx, method: Method, url: &str) -> Result<Call, Fault> {
 fn is_trusted(cx: &Cx, url: &str) -> bool {
     let ours = |url: &Url| url.scheme() == "https" && url.host_str().is_some_and(|host| host.ends_with(".bfl.ai"));
     Url::parse(url).is_ok_and(|url| cx.base.is_some() || ours(&url))
+}
+
+/// How many looks at a task have found nothing, with this one.
+fn misses(cx: &Cx, url: &str) -> u64 {
+    let name = format!("missed {url}");
+    let misses = cx.cache.get(&name, cx.now()).and_then(|count| count.as_u64()).unwrap_or_default() + 1;
+    cx.cache.put(&name, json!(misses), cx.now() + COUNTED_FOR);
+    misses
 }
 
 /// Where to ask for a task, and since when it exists.

@@ -151,6 +151,7 @@ fn link_to_wire(task: &Task, input: &ContentInput) -> (&'static str, Value) {
     let wire = json!({
         "title": if title.is_empty() { "Product".to_owned() } else { title },
         "description": input.text,
+        // Required, so that it stands here empty where there is no picture.
         "image_urls": pictures,
         "video_urls": input.video.as_ref().map(|url| vec![url]),
     });

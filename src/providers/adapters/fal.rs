@@ -199,8 +199,7 @@ fn classify(reply: &Reply) -> Fault {
     let words = excerpt(&trouble.words());
     // Of a run that was broken off or came too late nobody knows how far it got.
     let lost = ["runner_disconnected", "request_timeout"].iter().any(|word| trouble.is(word));
-    let mut fault =
-        if trouble.detail.is_none() || lost { reply.fault(words) } else { reply.told_fault(words) };
+    let mut fault = if trouble.detail.is_none() || lost { reply.fault(words) } else { reply.told_fault(words) };
     if trouble.is("content_policy_violation") {
         fault.kind = Kind::Moderated;
     }

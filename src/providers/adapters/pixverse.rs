@@ -123,9 +123,6 @@ async fn upload(cx: &Cx, kind: &Upload, input: &str) -> Result<i64, Fault> {
 /// By address where the service can fetch it, else the file itself.
 async fn form(cx: &Cx, kind: &Upload, input: &str) -> Result<Form, Fault> {
     let mut form = Form::new();
-    if let Some(media_type) = kind.media_type {
-        form = form.text("media_type", media_type);
-    }
     if !input.starts_with("data:") {
         match cx.input_url(input).await {
             Ok(url) => return Ok(form.text(kind.by_url, url)),
@@ -139,6 +136,10 @@ async fn form(cx: &Cx, kind: &Upload, input: &str) -> Result<Form, Fault> {
         .file_name(name)
         .mime_str(&file.content_type)
         .map_err(|error| Fault::refused(Kind::InvalidInput, "the file has no proper content type").because(error))?;
+    // An address tells its kind itself.
+    if let Some(media_type) = kind.media_type {
+        form = form.text("media_type", media_type);
+    }
     Ok(form.part(kind.by_file, part))
 }
 

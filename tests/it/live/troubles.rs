@@ -265,11 +265,11 @@ impl Trouble<'_> {
         let pause = support::CATALOG.upstreams().0[self.ways.upstream].poll_seconds;
         assert!(pause > 0.0, "{} is polled", self.ways.upstream);
         let calls = self.gateway.tap(self.ways.upstream).calls();
-        let mut moments: Vec<_> = calls.iter().skip_while(|call| !call.asks_for_work()).map(|call| call.at).collect();
-        moments.dedup();
+        let moments: Vec<_> = calls.iter().skip_while(|call| !call.asks_for_work()).map(|call| call.at).collect();
         for pair in moments.windows(2) {
             let waited = (pair[1] - pair[0]).as_seconds_f64();
-            assert!(waited >= pause, "{waited} s of {pause} between two looks: {calls:#?}");
+            // A look may take several calls in a row.
+            assert!(waited >= pause || waited < 0.25, "{waited} s of {pause} between two looks: {calls:#?}");
         }
     }
 
