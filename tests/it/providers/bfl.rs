@@ -89,6 +89,9 @@ async fn a_task_may_be_unknown_for_a_while_only() {
     board.forget(&id(1));
     assert!(matches!(Bfl.poll(&cx, &task, &handle).await, Ok(Progress::Queued)));
     cx.clock.advance(Duration::from_mins(1));
+    for _ in 0..5 {
+        assert!(matches!(Bfl.poll(&cx, &task, &handle).await, Ok(Progress::Queued)));
+    }
     assert_eq!(Bfl.poll(&cx, &task, &handle).await.unwrap_err().kind, Kind::Gone);
 }
 
