@@ -278,10 +278,9 @@ fn classify(reply: &Reply) -> Fault {
         500_008 | 500_064 => (Kind::Gone, Verdict::Refused),
         500_054 | 500_063 => (Kind::Moderated, Verdict::Refused),
         500_044 | 500_069 => (Kind::Busy, Verdict::Refused),
-        // The upload of a picture failed on their side.
-        500_041 => (Kind::Down, Verdict::Refused),
         500_090 | 10_001..=10_005 | 400_012 | 400_013 | 500_020 => (Kind::Account, Verdict::Refused),
-        500_100 | 99_999 => (Kind::Down, Verdict::Refused),
+        // 500041: the upload of a picture failed on their side.
+        500_041 | 500_100 | 99_999 => (Kind::Down, Verdict::Refused),
         // A code that no document has is a refusal all the same.
         _ if reply.is_success() => (Kind::Garbled, Verdict::Refused),
         _ => return reply.fault(excerpt(&format!("{err_code} {err_msg}"))),
