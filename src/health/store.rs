@@ -29,7 +29,7 @@ impl Class {
     pub(super) const fn of(kind: Kind) -> Option<Self> {
         match kind {
             Kind::Busy => Some(Self::Busy),
-            Kind::Down | Kind::Garbled | Kind::Gone => Some(Self::Down),
+            Kind::Down | Kind::Internal | Kind::Garbled | Kind::Gone => Some(Self::Down),
             Kind::Account => Some(Self::Account),
             Kind::InvalidInput | Kind::Moderated | Kind::Failed => None,
         }
@@ -40,7 +40,7 @@ impl Class {
     pub(super) const fn over_by(kind: Kind) -> &'static [Self] {
         match kind {
             Kind::Busy | Kind::Account => &[Self::Down],
-            Kind::Down | Kind::Garbled | Kind::Gone => &[],
+            Kind::Down | Kind::Internal | Kind::Garbled | Kind::Gone => &[],
             Kind::InvalidInput | Kind::Moderated | Kind::Failed => &Self::ALL,
         }
     }

@@ -115,7 +115,7 @@ async fn a_probe_closes_the_circuits_whose_trouble_is_over() {
     let stays_open = |opened: Kind, answer: Kind| match answer {
         // It answers, so it is not down; of the rest nothing is known.
         Kind::Busy | Kind::Account => opened != Kind::Down,
-        Kind::Down | Kind::Garbled | Kind::Gone => true,
+        Kind::Down | Kind::Internal | Kind::Garbled | Kind::Gone => true,
         // It looked into the request itself.
         Kind::InvalidInput | Kind::Moderated | Kind::Failed => false,
     };

@@ -12,12 +12,13 @@ use doitong::{
     providers::{Handle, Progress, Reconciled, Submitted},
 };
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind::InvalidInput,
     Kind::Moderated,
     Kind::Failed,
     Kind::Busy,
     Kind::Down,
+    Kind::Internal,
     Kind::Account,
     Kind::Garbled,
     Kind::Gone,
