@@ -136,27 +136,39 @@ impl Fleet {
 
     /// Those that can serve, in no order; or why none can.
     fn usable(&self, wish: Wish) -> Result<Vec<Seen>, RefusalKind> {
-        let mut seen: Vec<Seen> = self
-            .each()
-            .filter(|(_, _, _, route)| !(wish.with_seed && route.lacks_seed))
-            .map(|(id, model, place, route)| Seen {
+        let all = self.each().map(|(id, model, place, route)| {
+            let lacks = wish.with_seed && route.lacks_seed;
+            let seen = Seen {
                 id,
                 quality: model.quality,
                 credits: route.credits,
                 seconds: route.health.seconds.unwrap_or(f64::from(route.typical)),
                 success: route.health.success,
-                adjustments: u32::from(wish.with_seed && !model.has_seed),
+                adjustments: u32::from(wish.with_seed && !model.has_seed || lacks),
                 place,
                 upstream: route.upstream,
                 open: route.health.open,
-            })
-            .collect();
-        if seen.is_empty() {
+            };
+            (lacks, seen)
+        });
+        let (lacking, carrying): (Vec<_>, Vec<_>) = all.partition(|(lacks, _)| *lacks);
+        if carrying.is_empty() {
             return Err(RefusalKind::Option);
         }
-        seen.retain(|route| self.configured[route.upstream] && !route.open);
+        let configured = |routes: Vec<(bool, Seen)>| -> Vec<Seen> {
+            routes.into_iter().map(|(_, route)| route).filter(|route| self.configured[route.upstream]).collect()
+        };
+        let mut seen = configured(carrying);
+        if seen.is_empty() {
+            // Those that lack the option serve without it, and say so.
+            seen = configured(lacking);
+        }
         if seen.is_empty() {
             return Err(RefusalKind::Unavailable);
+        }
+        seen.retain(|route| !route.open);
+        if seen.is_empty() {
+            return Err(RefusalKind::Down);
         }
         seen.retain(|route| wish.max_credits.is_none_or(|max| i64::from(route.credits) <= max));
         if seen.is_empty() { Err(RefusalKind::MaxCredits) } else { Ok(seen) }
