@@ -3,6 +3,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { account, refreshAccount } from './account.js';
 import { announcement } from './announce.js';
 import { address } from './api.js';
+import { loadProviderNames } from './catalogue.js';
 import { resume } from './generations.js';
 import { LANGUAGES, language, number, setLanguage, t } from './i18n.js';
 import { forgetKey, key } from './key.js';
@@ -25,7 +26,8 @@ export function App() {
   useEffect(() => {
     if (!key.value) return;
     refreshAccount();
-    resume().catch(() => {});
+    // What cannot be read now is told by the view that needs it.
+    Promise.allSettled([resume(), loadProviderNames()]);
   }, [key.value]);
   const skip = (event) => {
     event.preventDefault();

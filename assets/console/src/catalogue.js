@@ -1,16 +1,28 @@
 // Providers with their models and options, read once a type.
 import { effect, signal } from '@preact/signals';
 import { graphql } from './api.js';
-import { PROVIDERS } from './documents.js';
+import { PROVIDER_NAMES, PROVIDERS } from './documents.js';
 import { key } from './key.js';
 
 export const TYPES = ['VIDEO', 'IMAGE', 'AUDIO', 'AVATAR'];
 
 const known = signal({});
 
+/** Every provider by its id, with the name to show. */
+export const providerNames = signal({});
+
 effect(() => {
-  if (!key.value) known.value = {};
+  if (key.value) return;
+  known.value = {};
+  providerNames.value = {};
 });
+
+export const providerName = (id) => providerNames.value[id] ?? id;
+
+export async function loadProviderNames() {
+  const { providers } = await graphql(PROVIDER_NAMES);
+  providerNames.value = Object.fromEntries(providers.map(({ id, name }) => [id, name]));
+}
 
 /** The providers of a type: `{ providers }`, `{ refusal }`, or null while they are read. */
 export const providersOf = (type) => known.value[type] ?? null;

@@ -21,6 +21,8 @@ export const SECRETS = `{ account { webhookSecrets { secret createdAt expiresAt 
 export const ROTATE = `mutation { rotateWebhookSecret { createdAt } }`;
 export const REDELIVER = `mutation Redeliver($id: ID!) { redeliverWebhook(generationId: $id) }`;
 
+export const PROVIDER_NAMES = `{ providers { id name } }`;
+
 export const PROVIDERS = `query Providers($type: GenerationType!) { providers(type: $type) {
   id name description features limitations available waitsFor
   pricing { creditCost estimatedTime }

@@ -53,7 +53,10 @@ function AutoCard() {
 }
 
 function ProviderCard({ provider }) {
-  const { id, name, features, available, waitsFor, pricing, options } = provider;
+  const { id, name, models, features, available, waitsFor, pricing, options } = provider;
+  // The provider's own list is of all its types.
+  const [main] = models;
+  const known = main?.features.length > 0 ? main.features : features;
   return (
     <label class={available ? 'provider-card' : 'provider-card unavailable'}>
       <input
@@ -65,7 +68,7 @@ function ProviderCard({ provider }) {
       <span class="face">
         <strong>{name}</strong>
         {available ? (
-          <small lang="en">{features.slice(0, 2).join(' · ')}</small>
+          <small lang="en">{known.slice(0, 2).join(' · ')}</small>
         ) : (
           <small class="waits">
             <Icon name="warn" size={14} /> {waitsFor ? t('waits.for', { what: waitsFor }) : t('unavailable')}

@@ -1,9 +1,9 @@
 // The form's request as a program: curl, JavaScript, Python. The key is read from the environment, never written out.
 import { address } from '../api.js';
 
-const MUTATION =
-  'mutation Generate($input: GenerateInput!) { generate(input: $input) { id status creditCost estimatedTime } }';
-const QUERY = 'query Watch($id: ID!) { generation(id: $id) { status progress url errorCode errorMessage } }';
+const FIELDS = 'id status creditCost estimatedTime url errorMessage';
+const MUTATION = `mutation Generate($input: GenerateInput!) { generate(input: $input) { ${FIELDS} } }`;
+const QUERY = `query Watch($id: ID!) { generation(id: $id) { ${FIELDS} } }`;
 
 export const SNIPPETS = { curl, JavaScript: javascript, Python: python };
 
@@ -11,7 +11,7 @@ const endpoint = () => address('graphql').href;
 
 function curl(input, idempotencyKey) {
   const body = JSON.stringify({ query: MUTATION, variables: { input } }, null, 2);
-  return `curl ${endpoint()} \\
+  return `curl -sS ${endpoint()} \\
   -H "Authorization: Bearer $DOITONG_API_KEY" \\
   -H "Content-Type: application/json" \\
   -H "Idempotency-Key: ${idempotencyKey}" \\

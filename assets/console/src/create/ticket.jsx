@@ -3,7 +3,7 @@ import { effect } from '@preact/signals';
 import { useState } from 'preact/hooks';
 import { account } from '../account.js';
 import { announce } from '../announce.js';
-import { providersOf } from '../catalogue.js';
+import { providerName } from '../catalogue.js';
 import { dollars, duration } from '../format.js';
 import { generate } from '../generations.js';
 import { number, plural, t } from '../i18n.js';
@@ -11,7 +11,7 @@ import { Adjustments } from '../parts/adjustments.jsx';
 import { Icon } from '../parts/icons.jsx';
 import { Trouble } from '../parts/trouble.jsx';
 import { CodeDialog } from './code.jsx';
-import { change, draft, input, isEmpty } from './draft.js';
+import { change, input, isEmpty } from './draft.js';
 import { runRefusal } from './problem.jsx';
 import { quote } from './quote.js';
 
@@ -80,7 +80,7 @@ export function Ticket() {
 
 function Lines({ quote: { provider, model, estimatedTime, quality } }) {
   const lines = [
-    [t('provider'), nameOf(provider)],
+    [t('provider'), providerName(provider)],
     [t('model'), model],
     [t('time'), t('about.time', { time: duration(estimatedTime) })],
     [t('quality'), `${quality} / 100`],
@@ -96,8 +96,6 @@ function Lines({ quote: { provider, model, estimatedTime, quality } }) {
     </dl>
   );
 }
-
-const nameOf = (id) => providersOf(draft.value.type)?.providers?.find((one) => one.id === id)?.name ?? id;
 
 function Total({ quote: value }) {
   const available = account.value?.credits.available;
@@ -123,7 +121,7 @@ function Alternatives({ quote: { alternatives } }) {
           <li key={`${provider} ${model}`}>
             <button type="button" onClick={() => change({ provider, model })}>
               <span>
-                <b>{nameOf(provider)}</b> {model}
+                <b>{providerName(provider)}</b> {model}
               </span>
               <span class="price">
                 <b>{number(creditCost)}</b> {t('credits.short')} <span class="time">{duration(estimatedTime)}</span>

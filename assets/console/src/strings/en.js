@@ -161,7 +161,7 @@ export default {
   cancel: 'Cancel',
   cancelling: 'Cancelling …',
   'cancelled.about': 'Cancelled. Nothing was charged.',
-  'result.of': '{type} by {provider} {model}',
+  'result.of': '{type} by {provider}',
   files: 'Files',
   'file.n': 'File {n}',
   'picture.region': 'Picture: plus and minus zoom, arrow keys move',

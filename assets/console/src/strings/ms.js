@@ -185,7 +185,7 @@ export default {
   cancel: 'Batal',
   cancelling: 'Membatalkan …',
   'cancelled.about': 'Dibatalkan. Tiada caj dikenakan.',
-  'result.of': '{type} oleh {provider} {model}',
+  'result.of': '{type} oleh {provider}',
   files: 'Fail',
   'file.n': 'Fail {n}',
   'picture.region': 'Imej: tambah dan tolak untuk zum, kekunci anak panah untuk bergerak',

@@ -1,14 +1,15 @@
 // The result of a generation, shown by what its file is; several files can be gone through.
 import { useState } from 'preact/hooks';
+import { providerName } from '../catalogue.js';
 import { requestOf } from '../generations.js';
 import { t } from '../i18n.js';
 import { Picture } from './picture.jsx';
 import { Sound } from './sound.jsx';
 
 /** What a result shows, in words: its prompt where that is known. */
-export function describe({ id, type, provider, model }) {
+export function describe({ id, type, provider }) {
   const text = requestOf(id)?.input.text;
-  return text ?? t('result.of', { type: t(`type.${type}`), provider, model });
+  return text ?? t('result.of', { type: t(`type.${type}`), provider: providerName(provider) });
 }
 
 export function Result({ generation }) {

@@ -1,6 +1,6 @@
 // What was made, newest first: by type, state and provider, a page at a time.
 import { useEffect, useState } from 'preact/hooks';
-import { TYPES } from '../catalogue.js';
+import { providerName, providerNames, TYPES } from '../catalogue.js';
 import { moment } from '../format.js';
 import { generation, list } from '../generations.js';
 import { number, t } from '../i18n.js';
@@ -25,8 +25,7 @@ export function Gallery() {
   const after = cursors.at(-1) ?? null;
   const read = () => {
     let isStale = false;
-    const wanted = { first: PAGE, after, ...filter, provider: filter.provider || null };
-    list(wanted).then(
+    list({ first: PAGE, after, ...filter }).then(
       (next) => isStale || setState({ page: next, refusal: null }),
       (error) => isStale || setState({ page: null, refusal: error }),
     );
@@ -78,13 +77,14 @@ function Filters({ filter, narrow }) {
       </label>
       <label>
         <span>{t('provider')}</span>
-        <input
-          type="text"
-          spellcheck={false}
-          placeholder={t('all')}
-          value={filter.provider ?? ''}
-          onChange={(event) => narrow({ provider: event.target.value.trim() || null })}
-        />
+        <select value={filter.provider ?? ''} onChange={(event) => narrow({ provider: event.target.value || null })}>
+          <option value="">{t('all')}</option>
+          {Object.entries(providerNames.value).map(([id, name]) => (
+            <option key={id} value={id}>
+              {name}
+            </option>
+          ))}
+        </select>
       </label>
     </search>
   );
@@ -111,7 +111,7 @@ function Print({ generation: one }) {
         <strong>{describe(one)}</strong>
         <Status status={one.status} />
         <small>
-          {one.provider} · {number(one.creditCost)} {t('credits.short')} · {moment(one.createdAt)}
+          {providerName(one.provider)} · {number(one.creditCost)} {t('credits.short')} · {moment(one.createdAt)}
         </small>
         {!hasEnded(one) && <Progress generation={one} />}
       </span>

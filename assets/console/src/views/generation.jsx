@@ -1,5 +1,6 @@
 // One generation: its result, what it took, what was changed, what was tried, where its webhook is.
 import { useEffect, useState } from 'preact/hooks';
+import { providerName } from '../catalogue.js';
 import { reuse } from '../create/draft.js';
 import { bytes, dollars, duration, exactMoment, moment, shown } from '../format.js';
 import { generation, load, requestOf } from '../generations.js';
@@ -89,7 +90,7 @@ function Facts({ generation: one }) {
   const took = one.completedAt && (new Date(one.completedAt) - new Date(one.createdAt)) / 1000;
   const facts = [
     [t('id'), <IdWithCopy id={one.id} />],
-    [t('provider'), one.provider],
+    [t('provider'), providerName(one.provider)],
     [t('model'), one.model],
     [t('cost'), `${plural('credits', one.creditCost)} · ${dollars(one.creditCost)}`],
     [t('created'), exactMoment(one.createdAt)],

@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { account, refreshAccount } from '../account.js';
 import { graphql } from '../api.js';
-import { TYPES } from '../catalogue.js';
+import { providerName, TYPES } from '../catalogue.js';
 import { SPENT } from '../documents.js';
 import { dollars, duration } from '../format.js';
 import { locale, number, plural, t } from '../i18n.js';
@@ -112,7 +112,7 @@ function Spending() {
   if (!spent) return <p class="hint busy">{t('loading')}</p>;
   const providers = [...new Set(spent.map(({ provider }) => provider))];
   const byProvider = providers.map((provider) => ({
-    name: provider,
+    name: providerName(provider),
     value: sum(spent.filter((one) => one.provider === provider)),
   }));
   byProvider.sort((a, b) => b.value - a.value);
