@@ -29,6 +29,12 @@ export function App() {
     // What cannot be read now is told by the view that needs it.
     Promise.allSettled([resume(), loadProviderNames()]);
   }, [key.value]);
+  // A view that is left takes the focus with it, unless it was in the heading. The first one had none.
+  const isFirst = useRef(true);
+  useEffect(() => {
+    if (!isFirst.current && document.activeElement === document.body) main.current.focus({ preventScroll: true });
+    isFirst.current = false;
+  }, [view, argument, key.value]);
   const skip = (event) => {
     event.preventDefault();
     main.current.focus();
@@ -96,12 +102,18 @@ function Navigation() {
   return (
     <nav aria-label={t('views')}>
       {Object.keys(VIEWS).map((name) => (
-        <a key={name} href={`#/${name}`} aria-current={view === name ? 'page' : undefined}>
+        <a key={name} href={`#/${name}`} aria-current={currentOf(name, view)}>
           <Icon name={name} size={18} /> {t(name)}
         </a>
       ))}
     </nav>
   );
+}
+
+/** One generation belongs to the gallery. */
+function currentOf(name, view) {
+  if (name === view) return 'page';
+  return name === 'gallery' && view === 'generation' ? 'true' : undefined;
 }
 
 function Purse() {

@@ -1,4 +1,4 @@
-// A Malay browser gets Malay; another language is a choice away, and stays chosen.
+// A Malay browser gets Malay; another language and another theme are a choice away, and stay chosen.
 import { connect, tell } from './page.mjs';
 
 await tell(async (open) => {
@@ -14,7 +14,12 @@ await tell(async (open) => {
   told.error = await page.locator('.stub .what-to-do').innerText();
   await page.getByRole('combobox', { name: 'Bahasa' }).selectOption('English');
   told.switched = await page.getByRole('heading', { level: 1 }).innerText();
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await ground();
+  await page.getByRole('button', { name: 'Switch between light and dark' }).click();
+  const dark = await ground();
   await page.reload();
   told.stays = await page.getByRole('heading', { level: 1 }).innerText();
+  told.darkStays = dark !== light && (await ground()) === dark;
   return told;
 });

@@ -22,7 +22,7 @@ fn published(name: &str) -> PathBuf {
 }
 
 /// Our programs, with what they are made of.
-const PROGRAMS: [&str; 17] = [
+const PROGRAMS: [&str; 18] = [
     "package.json",
     "package-lock.json",
     "audits.mjs",
@@ -31,6 +31,7 @@ const PROGRAMS: [&str; 17] = [
     "sse.mjs",
     "ws.mjs",
     "console/code.mjs",
+    "console/keyboard.mjs",
     "console/malay.mjs",
     "console/newcomer.mjs",
     "console/page.mjs",

@@ -1,6 +1,7 @@
 // What it is made from: words, and files by address or by upload.
 import { signal } from '@preact/signals';
 import { useId, useState } from 'preact/hooks';
+import { account } from '../account.js';
 import { announce } from '../announce.js';
 import { upload } from '../api.js';
 import { t } from '../i18n.js';
@@ -8,6 +9,9 @@ import { Icon } from '../parts/icons.jsx';
 import { Trouble } from '../parts/trouble.jsx';
 import { change, draft, KIND, MEDIA, setMedia } from './draft.js';
 import { FieldError, problemOf } from './problem.jsx';
+
+/** Words that the sandbox of test mode acts on. */
+const STEERING = '[[slow]], [[fail]], [[reject]], [[unavailable]]';
 
 /** Inputs that are shown although nothing is in them yet. */
 const opened = signal([]);
@@ -30,6 +34,7 @@ export function Inputs() {
           aria-invalid={problem ? true : undefined}
           aria-describedby={`${id}-problem`}
           onInput={(event) => change({ text: event.target.value })}
+          onKeyDown={runOnEnter}
         />
         <FieldError id={`${id}-problem`} problem={problem} />
       </div>
@@ -44,8 +49,14 @@ export function Inputs() {
         ))}
         <span class="hint">{t('drop.hint')}</span>
       </div>
+      {account.value?.mode === 'test' && <p class="hint steering">{t('sandbox.hint', { words: STEERING })}</p>}
     </Drop>
   );
+}
+
+/** Enter begins a line; with Ctrl or Cmd it runs. */
+function runOnEnter(event) {
+  if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) event.target.form.requestSubmit();
 }
 
 /** A file that was dropped on the form goes where its kind fits. */

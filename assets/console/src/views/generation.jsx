@@ -92,7 +92,7 @@ function Facts({ generation: one }) {
     [t('id'), <IdWithCopy id={one.id} />],
     [t('provider'), providerName(one.provider)],
     [t('model'), one.model],
-    [t('cost'), `${plural('credits', one.creditCost)} · ${dollars(one.creditCost)}`],
+    [t('cost'), costOf(one)],
     [t('created'), exactMoment(one.createdAt)],
     [t('took'), took ? duration(took) : null],
     [t('size'), metadata?.width && `${metadata.width} × ${metadata.height}`],
@@ -114,6 +114,12 @@ function Facts({ generation: one }) {
         ))}
     </dl>
   );
+}
+
+/** Only what completes is charged. */
+function costOf({ status, creditCost }) {
+  const isFree = status === 'FAILED' || status === 'CANCELLED';
+  return isFree ? t('not.charged') : `${plural('credits', creditCost)} · ${dollars(creditCost)}`;
 }
 
 const IdWithCopy = ({ id }) => (
