@@ -14,6 +14,7 @@ const ASSETS: [&str; 6] = [
     "assets/graphiql/dist/graphiql.js",
 ];
 
+#[expect(clippy::disallowed_methods, reason = "cargo tells a build script where to write by the environment")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=config/catalog");
     let folder = env::var("OUT_DIR")?;

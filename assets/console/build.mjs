@@ -8,7 +8,10 @@ import ms from './src/strings/ms.js';
 
 // Malay has no forms for one, English names of its own for few options.
 const optional = /\.one$|^option\./;
-for (const [name, table, other] of [['ms', ms, en], ['en', en, ms]]) {
+for (const [name, table, other] of [
+  ['ms', ms, en],
+  ['en', en, ms],
+]) {
   const missing = Object.keys(other).filter((key) => !(key in table) && !optional.test(key));
   if (missing.length > 0) throw new Error(`${name}.js lacks ${missing}`);
 }
@@ -38,7 +41,10 @@ const licences = [...new Set(folders)].sort().map((folder) => {
 writeFileSync('dist/LICENSES.txt', `${licences.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`);
 
 const files = readdirSync('src', { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-const paths = files.map(({ parentPath, name }) => `${parentPath}/${name}`).concat('package-lock.json').sort();
+const paths = files
+  .map(({ parentPath, name }) => `${parentPath}/${name}`)
+  .concat('package-lock.json')
+  .sort();
 const hash = createHash('sha256');
 paths.forEach((path) => hash.update(readFileSync(path)));
 writeFileSync('dist/sources.sha256', `${hash.digest('hex')}\n`);

@@ -12,9 +12,11 @@ async function run(query, until) {
     document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror.setValue(text);
   }, query);
   await page.click('.graphiql-execute-button');
-  const shown = () => document.querySelector('.result-window .CodeMirror')?.CodeMirror.getValue() ?? '';
-  await page.waitForFunction(`(${shown})().includes(${JSON.stringify(until)})`);
-  return JSON.parse(await page.evaluate(shown));
+  await page.waitForFunction(
+    (until) => document.querySelector('.result-window .CodeMirror')?.CodeMirror.getValue().includes(until),
+    until,
+  );
+  return page.evaluate(() => JSON.parse(document.querySelector('.result-window .CodeMirror').CodeMirror.getValue()));
 }
 
 await page.fill('#key', process.env.DOITONG_API_KEY);

@@ -1,4 +1,4 @@
-// Calls to the gateway: GraphQL by POST, and uploads. Addresses are relative to the page, which may live under a prefix.
+// Calls to the gateway: GraphQL by POST, and uploads. Addresses are relative to the page, which may be under a prefix.
 import { forgetKey, key } from './key.js';
 
 /** An answer that is no result: an error of the API, or none at all (code NETWORK). */

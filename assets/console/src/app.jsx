@@ -4,11 +4,12 @@ import { account, refreshAccount } from './account.js';
 import { announcement } from './announce.js';
 import { address } from './api.js';
 import { loadProviderNames } from './catalogue.js';
+import { clear } from './create/draft.js';
 import { resume } from './generations.js';
 import { LANGUAGES, language, number, setLanguage, t } from './i18n.js';
 import { forgetKey, key } from './key.js';
 import { Icon, Mark } from './parts/icons.jsx';
-import { route } from './route.js';
+import { go, route } from './route.js';
 import { switchTheme } from './theme.js';
 import { Connect } from './views/connect.jsx';
 import { Create } from './views/create.jsx';
@@ -88,13 +89,20 @@ function Header() {
           <Icon name="light" />
         </button>
         {key.value && (
-          <button type="button" class="tool" aria-label={t('leave')} title={t('leave')} onClick={() => forgetKey()}>
+          <button type="button" class="tool" aria-label={t('leave')} title={t('leave')} onClick={leave}>
             <Icon name="leave" />
           </button>
         )}
       </div>
     </header>
   );
+}
+
+/** Leaves nothing to whoever comes next. */
+function leave() {
+  forgetKey();
+  clear();
+  go('create');
 }
 
 function Navigation() {

@@ -40,7 +40,9 @@ export async function loadProviders(type) {
 /** The options that every provider of a list takes, for a request that leaves the choice to the gateway. */
 export function commonOptions(providers) {
   const [first, ...others] = providers;
-  const shared = first?.options.filter(({ name }) => others.every(({ options }) => options.some((o) => o.name === name)));
+  const shared = first?.options.filter(({ name }) =>
+    others.every(({ options }) => options.some((o) => o.name === name)),
+  );
   return (shared ?? []).map((option) => ({
     ...option,
     description: option.description.split('. ')[0],
@@ -61,8 +63,8 @@ function valuesOf({ name, type }, providers) {
 }
 
 /**
- * Whether an option changes anything, for a model or for any. The portable options are accepted everywhere; where one is
- * ignored, the catalogue says so at the end of its description.
+ * Whether an option changes anything, for a model or for any. The portable options are accepted everywhere; where one
+ * is ignored, the catalogue says so at the end of its description.
  */
 export function hasEffect({ description }, model) {
   if (/without effect here\.$/.test(description)) return false;

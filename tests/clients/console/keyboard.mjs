@@ -4,7 +4,8 @@ import { key, newest, tell } from './page.mjs';
 await tell(async (open) => {
   const page = await open();
   const { keyboard } = page;
-  const focused = () => page.evaluate(() => document.activeElement.textContent.trim() || document.activeElement.tagName);
+  const focused = () =>
+    page.evaluate(() => document.activeElement.textContent.trim() || document.activeElement.tagName);
   await page.getByLabel('API key').waitFor();
   await keyboard.press('Tab');
   const told = { first: await focused() };

@@ -6,7 +6,9 @@ await tell(async (open) => {
   const told = { title: await page.getByRole('heading', { level: 2 }).innerText() };
   told.language = await page.evaluate(() => document.documentElement.lang);
   await connect(page);
-  await page.getByRole('textbox', { name: 'Apakah yang patut dipaparkan dalam imej?' }).fill('Seekor rubah merah [[reject]]');
+  await page
+    .getByRole('textbox', { name: 'Apakah yang patut dipaparkan dalam imej?' })
+    .fill('Seekor rubah merah [[reject]]');
   await page.locator('.ticket[aria-busy="false"] .lines').waitFor();
   told.price = await page.locator('.ticket .unit').innerText();
   await page.locator('.ticket').getByRole('button', { name: 'Jana' }).click();

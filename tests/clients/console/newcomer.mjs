@@ -6,7 +6,9 @@ await tell(async (open, browser) => {
   const told = { prices: [] };
 
   told.prices.push(await generate(page, 'Image', 'A red fox in the snow'));
-  const image = (await newest(page, 'A red fox in the snow', 'Completed')).getByRole('img', { name: 'A red fox in the snow' });
+  const image = (await newest(page, 'A red fox in the snow', 'Completed')).getByRole('img', {
+    name: 'A red fox in the snow',
+  });
   await until(page, (shown) => shown.naturalWidth > 0, await image.elementHandle());
   told.image = await image.evaluate((shown) => [shown.naturalWidth, shown.naturalHeight]);
   const width = () => image.evaluate((shown) => shown.getBoundingClientRect().width);

@@ -25,7 +25,8 @@ async function look(page, state, found) {
   found.seen += 1;
   const { violations } = await page.evaluate(() => window.axe.run());
   for (const { id, impact, nodes } of violations) {
-    if (['serious', 'critical'].includes(impact)) found.findings.push(`${state}: ${id} ${nodes.map(({ html }) => html)}`);
+    if (['serious', 'critical'].includes(impact))
+      found.findings.push(`${state}: ${id} ${nodes.map(({ html }) => html)}`);
   }
   const [needed, given] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
   if (needed > given) found.wide.push(`${state}: ${needed} of ${given}`);

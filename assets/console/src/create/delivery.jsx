@@ -13,7 +13,13 @@ export function Delivery() {
       <div class="options">
         <Field name="webhookUrl" type="url" value={webhookUrl} placeholder="https://" />
         <Field name="maxCredits" type="number" value={maxCredits} placeholder={t('no.limit')} />
-        <Field name="labels" type="text" value={labels} placeholder='{"project": "demo"}' wrong={isWrong && t('not.json')} />
+        <Field
+          name="labels"
+          type="text"
+          value={labels}
+          placeholder='{"project": "demo"}'
+          wrong={isWrong && t('not.json')}
+        />
         <div class="option">
           <label class="check">
             <input type="checkbox" checked={strict} onChange={(event) => change({ strict: event.target.checked })} />

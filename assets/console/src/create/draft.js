@@ -28,6 +28,10 @@ const EMPTY = {
 
 export const draft = signal(EMPTY);
 
+export function clear() {
+  draft.value = EMPTY;
+}
+
 export function change(part) {
   draft.value = { ...draft.value, ...part };
 }

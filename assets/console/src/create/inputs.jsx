@@ -42,11 +42,13 @@ export function Inputs() {
         <MediaField key={name} name={name} />
       ))}
       <div class="attach" role="group" aria-label={t('attach')}>
-        {names.filter((name) => !isShown(name)).map((name) => (
-          <button key={name} type="button" class="chip" onClick={() => (opened.value = [...opened.value, name])}>
-            <Icon name="plus" size={14} /> {t(`media.${name}`)}
-          </button>
-        ))}
+        {names
+          .filter((name) => !isShown(name))
+          .map((name) => (
+            <button key={name} type="button" class="chip" onClick={() => (opened.value = [...opened.value, name])}>
+              <Icon name="plus" size={14} /> {t(`media.${name}`)}
+            </button>
+          ))}
         <span class="hint">{t('drop.hint')}</span>
       </div>
       {account.value?.mode === 'test' && <p class="hint steering">{t('sandbox.hint', { words: STEERING })}</p>}
@@ -62,19 +64,23 @@ function runOnEnter(event) {
 /** A file that was dropped on the form goes where its kind fits. */
 async function place(file, names) {
   const kind = file.type.split('/')[0];
-  const name = names.find((one) => KIND[one] === kind && !(one in draft.value.media)) ?? names.find((one) => KIND[one] === kind);
+  const name =
+    names.find((one) => KIND[one] === kind && !(one in draft.value.media)) ?? names.find((one) => KIND[one] === kind);
   if (!name) return announce(t('drop.unfit'));
   opened.value = [...opened.value, name];
   return add(name, file);
 }
 
 const uploads = signal({});
+/** What was stored from here. The page may show nothing of strangers. */
+const stored = new Set();
 
 async function add(name, file) {
   const tell = (state) => (uploads.value = { ...uploads.value, [name]: state });
   tell({ file: file.name });
   try {
     const url = await upload(file);
+    stored.add(url);
     setMedia(name, name === 'images' ? [...(draft.value.media.images ?? []), url] : url);
     announce(t('uploaded', { file: file.name }));
     tell(null);
@@ -89,7 +95,8 @@ function MediaField({ name }) {
   const addresses = name === 'images' ? (value ?? []) : value ? [value] : [];
   const state = uploads.value[name];
   const problem = problemOf(`input.${name}`);
-  const type = (text) => setMedia(name, name === 'images' ? text.split(/\s+/).filter(Boolean) : text.trim() || undefined);
+  const type = (text) =>
+    setMedia(name, name === 'images' ? text.split(/\s+/).filter(Boolean) : text.trim() || undefined);
   const remove = () => {
     setMedia(name, undefined);
     opened.value = opened.value.filter((one) => one !== name);
@@ -103,9 +110,11 @@ function MediaField({ name }) {
       <div class="media-field">
         <label for={id}>{t(`media.${name}`)}</label>
         <div class="row">
-          {addresses.filter(isOurs).map((url) => (
-            <Preview key={url} url={url} kind={KIND[name]} />
-          ))}
+          {addresses
+            .filter((url) => stored.has(url))
+            .map((url) => (
+              <Preview key={url} url={url} kind={KIND[name]} />
+            ))}
           <input
             id={id}
             type="text"
@@ -127,7 +136,12 @@ function MediaField({ name }) {
               onChange={onFiles}
             />
           </label>
-          <button type="button" class="bare" aria-label={t('remove.input', { name: t(`media.${name}`) })} onClick={remove}>
+          <button
+            type="button"
+            class="bare"
+            aria-label={t('remove.input', { name: t(`media.${name}`) })}
+            onClick={remove}
+          >
             <Icon name="close" size={16} />
           </button>
         </div>
@@ -138,9 +152,6 @@ function MediaField({ name }) {
     </Drop>
   );
 }
-
-/** Only files of the media store may be shown: the page loads nothing from strangers. */
-const isOurs = (url) => URL.canParse(url) && new URL(url).pathname.includes('/media/');
 
 function Preview({ url, kind }) {
   if (kind === 'image') return <img class="preview" src={url} alt="" />;

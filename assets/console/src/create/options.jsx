@@ -49,7 +49,10 @@ export function Options() {
 
 /** `motionIntensity` as `Motion intensity`, where the language has no word of its own. */
 export const nameOf = (name) =>
-  maybe(`option.${name}`, name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace(/^./, (letter) => letter.toUpperCase()));
+  maybe(
+    `option.${name}`,
+    name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace(/^./, (letter) => letter.toUpperCase()),
+  );
 
 function Option({ option }) {
   const id = useId();

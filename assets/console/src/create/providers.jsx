@@ -53,7 +53,7 @@ function AutoCard() {
 }
 
 function ProviderCard({ provider }) {
-  const { id, name, models, features, available, waitsFor, pricing, options } = provider;
+  const { id, name, models, features, available, pricing, options } = provider;
   // The provider's own list is of all its types.
   const [main] = models;
   const known = main?.features.length > 0 ? main.features : features;
@@ -70,8 +70,8 @@ function ProviderCard({ provider }) {
         {available ? (
           <small lang="en">{known.slice(0, 2).join(' · ')}</small>
         ) : (
-          <small class="waits">
-            <Icon name="warn" size={14} /> {waitsFor ? t('waits.for', { what: waitsFor }) : t('unavailable')}
+          <small>
+            <Icon name="warn" size={14} /> {whyNot(provider)}
           </small>
         )}
         <Price pricing={pricing} />
@@ -79,6 +79,8 @@ function ProviderCard({ provider }) {
     </label>
   );
 }
+
+const whyNot = ({ waitsFor }) => (waitsFor ? t('waits.for', { what: waitsFor }) : t('unavailable'));
 
 /** What an ordinary request costs and how long it takes. */
 function Price({ pricing: { creditCost, estimatedTime } }) {
@@ -106,9 +108,10 @@ function Priority() {
 }
 
 function Chosen({ provider }) {
-  const { name, description, features, limitations, models } = provider;
+  const { name, description, features, limitations, models, available } = provider;
   return (
     <div class="chosen">
+      {!available && <p class="notice">{whyNot(provider)}</p>}
       <div class="about" lang="en">
         <p>{description}</p>
         <ul class="tags" aria-label={t('features')}>
@@ -157,13 +160,14 @@ function ModelRow({ model, isDefault }) {
 }
 
 /** Where a model is in its life, when that needs saying, or what it waits for. */
-function Life({ model: { status, endsAt, replacedBy, available, waitsFor } }) {
+function Life({ model }) {
+  const { status, endsAt, replacedBy, available } = model;
   if (status === 'RETIRED') {
     const text = replacedBy ? t('retired.replaced', { by: replacedBy }) : t('retired');
     return <span class="badge over">{text}</span>;
   }
-  if (status === 'ENDING') return <span class="badge ending">{t('ending', { day: day(endsAt) })}</span>;
-  if (!available) return <span class="badge ending">{waitsFor ? t('waits.for', { what: waitsFor }) : t('unavailable')}</span>;
+  if (status === 'ENDING') return <span class="badge">{t('ending', { day: day(endsAt) })}</span>;
+  if (!available) return <span class="badge">{whyNot(model)}</span>;
   return null;
 }
 

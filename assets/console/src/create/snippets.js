@@ -104,6 +104,8 @@ function literal(value, indent = '') {
   if (value === false) return 'False';
   if (Array.isArray(value)) return `[${value.map((one) => literal(one, indent)).join(', ')}]`;
   if (typeof value !== 'object') return JSON.stringify(value);
-  const members = Object.entries(value).map(([name, one]) => `${deeper}${JSON.stringify(name)}: ${literal(one, deeper)},`);
+  const members = Object.entries(value).map(
+    ([name, one]) => `${deeper}${JSON.stringify(name)}: ${literal(one, deeper)},`,
+  );
   return members.length > 0 ? `{\n${members.join('\n')}\n${indent}}` : '{}';
 }

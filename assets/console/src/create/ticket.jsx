@@ -1,5 +1,5 @@
-// The quote as a ticket: what would make it, at what price and in what time, what else could, and the button that runs it.
-import { effect } from '@preact/signals';
+// The quote as a ticket: what would make it, at what price and in what time, what else could, and the button to run it.
+import { effect, signal } from '@preact/signals';
 import { useState } from 'preact/hooks';
 import { account } from '../account.js';
 import { announce } from '../announce.js';
@@ -32,11 +32,11 @@ function newKey() {
   return `console-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
 }
 
-let isRunning = false;
+const isStarting = signal(false);
 
 export async function run() {
-  if (isRunning || isEmpty.value) return;
-  isRunning = true;
+  if (isStarting.value || isEmpty.value) return;
+  isStarting.value = true;
   runRefusal.value = null;
   try {
     await generate(input.value, idempotencyKey);
@@ -45,7 +45,7 @@ export async function run() {
   } catch (refusal) {
     runRefusal.value = refusal;
   }
-  isRunning = false;
+  isStarting.value = false;
 }
 
 export function Ticket() {
@@ -67,7 +67,7 @@ export function Ticket() {
       <div class="tear" />
       <Total quote={value} />
       <button type="submit" class="primary run" disabled={isEmpty.value}>
-        {t('run')}
+        {isStarting.value ? t('starting') : t('run')}
       </button>
       <button type="button" class="quiet" disabled={isEmpty.value} onClick={() => setShowsCode(true)}>
         <Icon name="code" size={16} /> {t('copy.as.code')}

@@ -7,7 +7,9 @@ const ROUND = 2 * Math.PI * RADIUS;
 /** How much of a limit is used; without a limit the ring is empty. */
 export function Ring({ label, used, limit }) {
   const part = limit ? Math.min(1, used / limit) : 0;
-  const words = limit ? t('used.of', { used: number(used), limit: number(limit) }) : t('used.unlimited', { used: number(used) });
+  const words = limit
+    ? t('used.of', { used: number(used), limit: number(limit) })
+    : t('used.unlimited', { used: number(used) });
   return (
     <figure class={part >= 0.9 ? 'ring nearly' : 'ring'}>
       <svg viewBox="0 0 84 84" width="112" height="112" role="img" aria-label={`${label}: ${words}`}>

@@ -146,6 +146,7 @@ export default {
   alternatives: '{n} others could make it',
   'show.all': 'Show all {n}',
   run: 'Generate',
+  starting: 'Starting …',
   started: 'Started',
   'copy.as.code': 'Copy as code',
   'code.title': 'This request as code',
@@ -240,7 +241,8 @@ export default {
   redeliver: 'Send again',
   redelivering: 'Sending …',
   secrets: 'Signing secrets',
-  'secrets.about': 'Webhooks are signed with them as Standard Webhooks has it; any stock verifier takes them as they are.',
+  'secrets.about':
+    'Webhooks are signed with them as Standard Webhooks has it; any stock verifier takes them as they are.',
   'copy.secret': 'Copy the secret',
   'secret.since': 'since {time}',
   'secret.until': 'signs until {time}',
@@ -271,7 +273,8 @@ export default {
   'do.RATE_LIMIT.DAILY_LIMIT': 'The day begins anew at 0:00 UTC. A larger plan has more.',
   'do.RATE_LIMIT.QUEUE_FULL': 'Wait until one of those under way ends, or cancel one.',
   'do.INVALID_INPUT': 'Change the field that is named and run it again.',
-  'do.INVALID_INPUT.CONTENT_REJECTED': 'Say it in other words: the provider’s moderation refused it. Nothing was charged.',
+  'do.INVALID_INPUT.CONTENT_REJECTED':
+    'Say it in other words: the provider’s moderation refused it. Nothing was charged.',
   'do.INVALID_INPUT.UPSTREAM_REFUSED': 'Change the request as the provider asks. Nothing was charged.',
   'do.INVALID_INPUT.MODEL_RETIRED': 'Take the model that replaces it.',
   'do.PROVIDER_UNAVAILABLE': 'Try again later, or let the gateway choose another provider.',

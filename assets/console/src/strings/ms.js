@@ -70,7 +70,8 @@ export default {
   'prompt.IMAGE': 'Apakah yang patut dipaparkan dalam imej?',
   'prompt.AUDIO': 'Apakah yang patut disebut?',
   'prompt.AVATAR': 'Apakah yang patut dikatakan oleh potret?',
-  'prompt.VIDEO.example': 'Sampan di sungai pada waktu subuh, kabus di atas air, kamera bergerak perlahan menghampirinya',
+  'prompt.VIDEO.example':
+    'Sampan di sungai pada waktu subuh, kabus di atas air, kamera bergerak perlahan menghampirinya',
   'prompt.IMAGE.example': 'Seekor rubah merah di atas salji, cahaya awal pagi, latar belakang kabur',
   'prompt.AUDIO.example': 'Selamat pagi. Feri ke pulau akan bertolak dalam sepuluh minit lagi.',
   'prompt.AVATAR.example': 'Selamat datang! Izinkan saya memperkenalkan tempat ini dalam dua minit.',
@@ -170,6 +171,7 @@ export default {
   alternatives: '{n} yang lain boleh menjananya',
   'show.all': 'Papar semua {n}',
   run: 'Jana',
+  starting: 'Memulakan …',
   started: 'Dimulakan',
   'copy.as.code': 'Salin sebagai kod',
   'code.title': 'Permintaan ini sebagai kod',
@@ -288,13 +290,17 @@ export default {
   'code.PROVIDER_UNAVAILABLE': 'Penyedia tidak tersedia buat sementara waktu',
   'code.GENERATION_FAILED': 'Penjanaan kandungan gagal',
   'do.NETWORK': 'Semak sambungan anda dan cuba lagi. Tiada apa-apa yang dimulakan dua kali.',
-  'do.UNAUTHENTICATED': 'Semak kunci: ia bermula dengan dt_test_ atau dt_live_ dan dipaparkan sekali sahaja semasa dicipta.',
+  'do.UNAUTHENTICATED':
+    'Semak kunci: ia bermula dengan dt_test_ atau dt_live_ dan dipaparkan sekali sahaja semasa dicipta.',
   'do.NOT_FOUND': 'Semak ID. Penjanaan hanya dapat dilihat dengan kunci akaun dan mod yang sama.',
   'do.INTERNAL': 'Cuba lagi. Jika masih berlaku, beritahu pengendali ID permintaan ini.',
-  'do.INSUFFICIENT_CREDITS': 'Tambah nilai kredit akaun anda, atau pilih model yang lebih murah atau hasil yang lebih pendek.',
-  'do.INSUFFICIENT_CREDITS.MAX_CREDITS': 'Naikkan had di bawah “Penghantaran dan had”, atau pilih model yang lebih murah.',
+  'do.INSUFFICIENT_CREDITS':
+    'Tambah nilai kredit akaun anda, atau pilih model yang lebih murah atau hasil yang lebih pendek.',
+  'do.INSUFFICIENT_CREDITS.MAX_CREDITS':
+    'Naikkan had di bawah “Penghantaran dan had”, atau pilih model yang lebih murah.',
   'do.RATE_LIMIT': 'Tunggu sebentar; had pelan anda ada di bawah Penggunaan.',
-  'do.RATE_LIMIT.DAILY_LIMIT': 'Hari baharu bermula pada pukul 0:00 UTC. Pelan yang lebih besar mempunyai had yang lebih tinggi.',
+  'do.RATE_LIMIT.DAILY_LIMIT':
+    'Hari baharu bermula pada pukul 0:00 UTC. Pelan yang lebih besar mempunyai had yang lebih tinggi.',
   'do.RATE_LIMIT.QUEUE_FULL': 'Tunggu sehingga satu penjanaan tamat, atau batalkan satu.',
   'do.INVALID_INPUT': 'Ubah medan yang dinyatakan dan jana semula.',
   'do.INVALID_INPUT.CONTENT_REJECTED':

@@ -37,7 +37,13 @@ export function Picture({ asset, alt }) {
         />
       </div>
       <figcaption class="zoom">
-        <button type="button" class="bare" aria-label={t('zoom.out')} disabled={step === 0} onClick={() => zoomTo(step - 1)}>
+        <button
+          type="button"
+          class="bare"
+          aria-label={t('zoom.out')}
+          disabled={step === 0}
+          onClick={() => zoomTo(step - 1)}
+        >
           <Icon name="minus" />
         </button>
         <output>{number(STEPS[step], { style: 'percent' })}</output>

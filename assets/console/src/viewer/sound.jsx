@@ -59,7 +59,17 @@ function Waveform({ peaks, played }) {
       {peaks.map((peak, n) => {
         const height = Math.max(3, peak * 96);
         const isPlayed = n / BARS < played;
-        return <rect key={n} class={isPlayed ? 'played' : ''} x={n * 4} y={50 - height / 2} width="2.4" height={height} rx="1.2" />;
+        return (
+          <rect
+            key={n}
+            class={isPlayed ? 'played' : ''}
+            x={n * 4}
+            y={50 - height / 2}
+            width="2.4"
+            height={height}
+            rx="1.2"
+          />
+        );
       })}
     </svg>
   );

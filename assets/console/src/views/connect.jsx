@@ -51,7 +51,11 @@ export function Connect() {
         <p id={`${id}-about`} class="hint">
           {t('key.about')}
         </p>
-        {keyWasRefused.value && !refusal && <p class="notice" role="alert">{t('key.refused')}</p>}
+        {keyWasRefused.value && !refusal && (
+          <p class="notice" role="alert">
+            {t('key.refused')}
+          </p>
+        )}
         {refusal && <Trouble error={refusal} />}
         <div class="tear" />
         <button type="submit" class="primary" aria-disabled={isBusy}>

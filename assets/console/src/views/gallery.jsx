@@ -63,7 +63,13 @@ function Filters({ filter, narrow }) {
   const types = [[null, t('all')], ...TYPES.map((type) => [type, t(`type.${type}`)])];
   return (
     <search class="filters">
-      <Choice legend={t('type')} hiddenLegend choices={types} value={filter.type} onChange={(type) => narrow({ type })} />
+      <Choice
+        legend={t('type')}
+        hiddenLegend
+        choices={types}
+        value={filter.type}
+        onChange={(type) => narrow({ type })}
+      />
       <label>
         <span>{t('status')}</span>
         <select value={filter.status ?? ''} onChange={(event) => narrow({ status: event.target.value || null })}>
@@ -123,7 +129,12 @@ function Pages({ page, cursors, setCursors }) {
   if (cursors.length === 0 && !page.hasNextPage) return null;
   return (
     <nav class="pages" aria-label={t('pages')}>
-      <button type="button" class="quiet" disabled={cursors.length === 0} onClick={() => setCursors(cursors.slice(0, -1))}>
+      <button
+        type="button"
+        class="quiet"
+        disabled={cursors.length === 0}
+        onClick={() => setCursors(cursors.slice(0, -1))}
+      >
         <Icon name="back" size={16} /> {t('newer')}
       </button>
       <span aria-live="polite">{t('page.n', { n: cursors.length + 1 })}</span>

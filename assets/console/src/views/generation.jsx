@@ -4,7 +4,7 @@ import { providerName } from '../catalogue.js';
 import { reuse } from '../create/draft.js';
 import { bytes, dollars, duration, exactMoment, moment, shown } from '../format.js';
 import { generation, load, requestOf } from '../generations.js';
-import { plural, t } from '../i18n.js';
+import { maybe, plural, t } from '../i18n.js';
 import { key } from '../key.js';
 import { Adjustments } from '../parts/adjustments.jsx';
 import { CancelButton } from '../parts/cancel.jsx';
@@ -136,7 +136,7 @@ function Attempts({ attempts }) {
       <ol>
         {attempts.map(({ provider, model, upstream, outcome, startedAt, endedAt, message }) => (
           <li key={startedAt} class={outcome.toLowerCase()}>
-            <b>{t(`outcome.${outcome}`)}</b> {provider} {model} · {upstream}
+            <b>{maybe(`outcome.${outcome}`, outcome)}</b> {provider} {model} · {upstream}
             <small>
               {moment(startedAt)}
               {endedAt && ` · ${duration((new Date(endedAt) - new Date(startedAt)) / 1000)}`}

@@ -159,7 +159,9 @@ function Secret({ secret: { secret, createdAt, expiresAt } }) {
         {isShown ? t('hide') : t('show')}
       </button>
       <Copy text={secret} label={t('copy.secret')} />
-      <small>{expiresAt ? t('secret.until', { time: moment(expiresAt) }) : t('secret.since', { time: moment(createdAt) })}</small>
+      <small>
+        {expiresAt ? t('secret.until', { time: moment(expiresAt) }) : t('secret.since', { time: moment(createdAt) })}
+      </small>
     </li>
   );
 }
