@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     graphql::clients::{live, node},
-    support::{Receiver, TestApp},
+    support::{Receiver, TestApp, image},
 };
 
 /// What a program of `tests/clients/console/` tells; there must have been no trouble on the page.
@@ -140,6 +140,35 @@ async fn axe_finds_nothing_serious_and_a_phone_is_wide_enough() {
     assert_eq!(told["seen"], 27);
     assert_eq!(told["findings"], json!([]));
     assert_eq!(told["wide"], json!([]));
+}
+
+#[tokio::test]
+async fn cards_tell_what_a_provider_waits_for_and_which_models_are_over() {
+    let app = TestApp::start().await;
+    let told = told(&app, "catalogue", &[&app.live_key().await]).await;
+    for kind in ["VIDEO", "IMAGE", "AUDIO", "AVATAR"] {
+        let query = "query P($type: GenerationType!) { providers(type: $type) { id } }";
+        let providers = app.data(query, json!({"type": kind})).await["providers"].as_array().unwrap().len();
+        assert_eq!(told["cards"][kind], providers, "{kind}");
+    }
+    assert!(told["card"].as_str().unwrap().contains("Waits for RUNWAYML_API_SECRET"), "{told}");
+    assert_eq!(told["waits"], "Waits for RUNWAYML_API_SECRET");
+    assert!(told["retired"].as_u64() > Some(0), "{told}");
+}
+
+#[tokio::test]
+async fn the_gallery_is_gone_through_and_narrowed_down() {
+    let app = TestApp::start().await;
+    let speech = json!({"type": "AUDIO", "provider": "openai-tts", "input": {"text": "Good morning"}});
+    for _ in 0..2 {
+        app.generate(speech.clone()).await;
+    }
+    for _ in 0..24 {
+        app.generate(image("A red fox in the snow")).await;
+    }
+    app.cancel(&app.generate(image("A heron")).await["id"]).await;
+    let told = told(&app, "gallery", &[]).await;
+    assert_eq!((&told["newer"], &told["older"], &told["page"]), (&json!(true), &json!(true), &json!(1)));
 }
 
 #[tokio::test]

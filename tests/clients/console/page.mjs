@@ -18,9 +18,9 @@ export async function connect(page, usedKey = key) {
 }
 
 /** Opens a page with the key in it. */
-export async function connected(open, settings) {
+export async function connected(open, { usedKey, ...settings } = {}) {
   const page = await open(settings);
-  await connect(page);
+  await connect(page, usedKey);
   await page.getByRole('navigation', { name: 'Views' }).waitFor();
   return page;
 }

@@ -22,7 +22,7 @@ fn published(name: &str) -> PathBuf {
 }
 
 /// Our programs, with what they are made of.
-const PROGRAMS: [&str; 18] = [
+const PROGRAMS: [&str; 20] = [
     "package.json",
     "package-lock.json",
     "audits.mjs",
@@ -30,7 +30,9 @@ const PROGRAMS: [&str; 18] = [
     "graphiql.mjs",
     "sse.mjs",
     "ws.mjs",
+    "console/catalogue.mjs",
     "console/code.mjs",
+    "console/gallery.mjs",
     "console/keyboard.mjs",
     "console/malay.mjs",
     "console/newcomer.mjs",
