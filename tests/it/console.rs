@@ -157,6 +157,30 @@ async fn cards_tell_what_a_provider_waits_for_and_which_models_are_over() {
 }
 
 #[tokio::test]
+async fn the_form_makes_the_request_from_the_options_of_the_catalogue() {
+    let app = TestApp::start().await;
+    let told = told(&app, "form", &[]).await;
+    let common = json!({"maxCredits": 5000, "labels": {"order": 7}});
+    let with = |mut input: Value| {
+        input.as_object_mut().unwrap().extend(common.as_object().unwrap().clone());
+        input
+    };
+    let options = json!({
+        "duration": 10, "resolution": "1080p", "negativePrompt": "people", "sound": true, "strict": true
+    });
+    let input = json!({"text": "A river boat"});
+    let video = json!({"type": "VIDEO", "provider": "kling", "model": "v2-6", "input": input, "options": options});
+    assert_eq!(told["video"], with(video));
+    assert_eq!(told["listed"], "rachel");
+    let options = json!({"voice": "21m00Tcm4TlvDq8ikWAM", "speed": 1.1, "strict": true});
+    let speech = json!({"type": "AUDIO", "provider": "elevenlabs", "input": input, "options": options});
+    assert_eq!(told["speech"], with(speech));
+    let options = json!({"strict": true});
+    let cheapest = json!({"type": "AUDIO", "input": input, "options": options, "priority": "COST"});
+    assert_eq!(told["cheapest"], with(cheapest));
+}
+
+#[tokio::test]
 async fn the_gallery_is_gone_through_and_narrowed_down() {
     let app = TestApp::start().await;
     let speech = json!({"type": "AUDIO", "provider": "openai-tts", "input": {"text": "Good morning"}});

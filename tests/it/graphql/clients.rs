@@ -22,7 +22,7 @@ fn published(name: &str) -> PathBuf {
 }
 
 /// Our programs, with what they are made of.
-const PROGRAMS: [&str; 20] = [
+const PROGRAMS: [&str; 21] = [
     "package.json",
     "package-lock.json",
     "audits.mjs",
@@ -32,6 +32,7 @@ const PROGRAMS: [&str; 20] = [
     "ws.mjs",
     "console/catalogue.mjs",
     "console/code.mjs",
+    "console/form.mjs",
     "console/gallery.mjs",
     "console/keyboard.mjs",
     "console/malay.mjs",

@@ -21,7 +21,8 @@ export function Options() {
   const chosen = providers.find(({ id }) => id === provider);
   const used = model ?? chosen?.models[0]?.id;
   const all = chosen ? chosen.options : commonOptions(providers.filter(({ available }) => available));
-  const options = all.filter((option) => hasEffect(option, used));
+  // One that is set stays in sight although another model makes nothing of it.
+  const options = all.filter((option) => option.name in draft.value.options || hasEffect(option, used));
   if (options.length === 0) return null;
   const [first, rest] = [options.slice(0, SHOWN), options.slice(SHOWN)];
   const isSet = rest.some(({ name }) => name in draft.value.options);
@@ -99,10 +100,7 @@ const unset = (option) => (option.default === null ? t('unset') : t('unset.defau
 
 function Values({ option, field, value, set }) {
   const choices = [[undefined, t('unset')], ...option.allowedValues.map((one) => [one, shown(one)])];
-  const legend = option.default === null ? nameOf(option.name) : `${nameOf(option.name)} (${unset(option)})`;
-  return (
-    <Choice legend={legend} choices={choices} value={value} onChange={set} describedBy={field['aria-describedby']} />
-  );
+  return <Alternatives option={option} choices={choices} field={field} value={value} set={set} />;
 }
 Values.hasLegend = true;
 
@@ -112,29 +110,51 @@ function Switch({ option, field, value, set }) {
     [true, t('on')],
     [false, t('off')],
   ];
-  return (
-    <Choice
-      legend={nameOf(option.name)}
-      choices={choices}
-      value={value}
-      onChange={set}
-      describedBy={field['aria-describedby']}
-    />
-  );
+  return <Alternatives option={option} choices={choices} field={field} value={value} set={set} />;
 }
 Switch.hasLegend = true;
 
-function List({ option, field, value, set }) {
-  const choose = (event) => set(option.allowedValues[event.target.value]);
+function Alternatives({ option, choices, field, value, set }) {
+  const used = choices.find(([one]) => one === option.default)?.[1] ?? shown(option.default);
+  const note = option.required ? t('required') : option.default !== null && t('unset.default', { value: used });
+  const legend = note ? `${nameOf(option.name)} (${note})` : nameOf(option.name);
   return (
-    <select {...field} value={value === undefined ? '' : option.allowedValues.indexOf(value)} onChange={choose}>
-      <option value="">{unset(option)}</option>
-      {option.allowedValues.map((one, n) => (
-        <option key={n} value={n}>
-          {shown(one)}
-        </option>
-      ))}
-    </select>
+    <Choice legend={legend} choices={choices} value={value} onChange={set} describedBy={field['aria-describedby']} />
+  );
+}
+
+const OTHER = 'other';
+
+/** Some providers take words beside those that are listed; what cannot be served, the quote tells. */
+function List({ option, field, value, set }) {
+  const { allowedValues, type } = option;
+  const listed = allowedValues.indexOf(value);
+  const [isOther, setOther] = useState(value !== undefined && listed < 0);
+  const choose = ({ target }) => {
+    setOther(target.value === OTHER);
+    set(allowedValues[target.value]);
+  };
+  return (
+    <>
+      <select {...field} value={isOther ? OTHER : listed < 0 ? '' : listed} onChange={choose}>
+        <option value="">{unset(option)}</option>
+        {allowedValues.map((one, n) => (
+          <option key={n} value={n}>
+            {shown(one)}
+          </option>
+        ))}
+        {type === 'string' && <option value={OTHER}>{t('other')}</option>}
+      </select>
+      {isOther && (
+        <input
+          class="other"
+          type="text"
+          aria-label={nameOf(option.name)}
+          value={value ?? ''}
+          onInput={({ target }) => set(target.value || undefined)}
+        />
+      )}
+    </>
   );
 }
 
@@ -176,7 +196,6 @@ function Slider({ option, field, value, set }) {
     </div>
   );
 }
-Slider.isWide = false;
 
 /** The value used when none is given, else the bounds. */
 function placeholder({ default: value, minimum, maximum }) {

@@ -115,6 +115,7 @@ export default {
   required: 'needed',
   unset: 'Auto',
   'unset.default': 'Auto: {value}',
+  other: 'Other …',
   on: 'On',
   off: 'Off',
   'not.json': 'This is not JSON yet.',

@@ -114,6 +114,7 @@ export default {
   required: 'wajib',
   unset: 'Auto',
   'unset.default': 'Auto: {value}',
+  other: 'Lain-lain …',
   on: 'Hidup',
   off: 'Mati',
   'not.json': 'Ini belum JSON yang sah.',
