@@ -178,6 +178,7 @@ async fn the_form_makes_the_request_from_the_options_of_the_catalogue() {
     let options = json!({"strict": true});
     let cheapest = json!({"type": "AUDIO", "input": input, "options": options, "priority": "COST"});
     assert_eq!(told["cheapest"], with(cheapest));
+    assert_eq!(told["runs"], 0);
 }
 
 #[tokio::test]

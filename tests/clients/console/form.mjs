@@ -23,6 +23,7 @@ await tell(async (open) => {
   await page.getByLabel('At most so many credits').fill('5000');
   await page.getByLabel('Labels').fill('{"order": 7}');
   await page.getByLabel('Exactly as asked').check();
+  await page.keyboard.press('Enter');
   const video = await input();
 
   await chooseType(page, 'Speech');
@@ -35,5 +36,6 @@ await tell(async (open) => {
   const speech = await input();
   await page.getByRole('radio', { name: 'Let the gateway choose' }).check();
   await page.getByRole('radio', { name: 'Price', exact: true }).check();
-  return { video, listed, speech, cheapest: await input() };
+  const runs = await page.locator('.stub').count();
+  return { runs, video, listed, speech, cheapest: await input() };
 });

@@ -22,7 +22,7 @@ export function Create() {
     run();
   };
   return (
-    <form class={`create ${type.toLowerCase()}`} onSubmit={submit} noValidate>
+    <form class={`create ${type.toLowerCase()}`} onSubmit={submit} onKeyDown={spendNothingByEnter} noValidate>
       <h1>{t('create.title')}</h1>
       <div class="composer">
         <TypeCards />
@@ -38,4 +38,10 @@ export function Create() {
       <RunBar />
     </form>
   );
+}
+
+/** Enter in a field would press the button that spends credits. */
+function spendNothingByEnter(event) {
+  const { tagName, type } = event.target;
+  if (event.key === 'Enter' && tagName === 'INPUT' && type !== 'file') event.preventDefault();
 }
