@@ -3,6 +3,7 @@
 
 mod architecture;
 mod cli;
+mod console;
 mod egress;
 mod embedded;
 mod graphql;
