@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use chrono::DateTime;
 use reqwest::{Method, header::HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -219,9 +220,15 @@ impl Reply {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// `Retry-After` in seconds, where it is given so.
+    /// `Retry-After`: seconds, or a moment, which is read by the clock of the service that named it.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+        let asked = self.header("retry-after")?.trim();
+        if let Ok(seconds) = asked.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let moment = |text| DateTime::parse_from_rfc2822(text).ok();
+        let wait = moment(asked)? - moment(self.header("date")?.trim())?;
+        Some(wait.to_std().unwrap_or_default())
     }
 
     /// What a status says when the body says no more: the base that `classify` refines.
@@ -325,6 +332,8 @@ pub fn client() -> anyhow::Result<reqwest::Client> {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
     use super::*;
 
     #[test]
@@ -337,6 +346,20 @@ mod tests {
         assert_eq!(moved(base, "http://localhost:9200/a.png"), "http://localhost:9200/a.png");
         let elsewhere = "https://proxy.example/bfl/";
         assert_eq!(moved(elsewhere, "http://127.0.0.1:1/a.png"), "https://proxy.example/bfl/a.png");
+    }
+
+    #[test]
+    fn a_pause_is_told_in_seconds_or_as_a_moment() {
+        let asked = |headers: &[(&'static str, &'static str)]| {
+            let pairs =
+                headers.iter().map(|(name, text)| (HeaderName::from_static(name), HeaderValue::from_static(text)));
+            Reply { status: 429, headers: pairs.collect(), body: Bytes::new() }.retry_after()
+        };
+        assert_eq!(asked(&[("retry-after", " 7 ")]), Some(Duration::from_secs(7)));
+        let at = ("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT");
+        assert_eq!(asked(&[at, ("date", "Wed, 21 Oct 2026 07:28:00 GMT")]), Some(Duration::from_secs(30)));
+        assert_eq!(asked(&[at, ("date", "Wed, 21 Oct 2026 07:29:00 GMT")]), Some(Duration::ZERO));
+        assert_eq!((asked(&[at]), asked(&[("retry-after", "soon")])), (None, None));
     }
 
     #[test]

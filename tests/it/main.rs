@@ -4,6 +4,7 @@
 mod architecture;
 mod choice;
 mod cli;
+mod console;
 mod egress;
 mod embedded;
 mod graphql;
