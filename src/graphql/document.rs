@@ -69,7 +69,6 @@ impl Documents {
             return Err(ApiError::parse("The query is empty. Send a GraphQL document in `query`."));
         }
         limits::check_text(query, &self.limits)?;
-        check_nesting(query)?;
         let mut document = parse_query(query).map_err(|error| not_graphql(&error))?;
         let Some(operation) = dialect::executed(&document, operation_name) else {
             return Err(ApiError::validation(match operation_name {
@@ -122,25 +121,4 @@ fn not_graphql(error: &parser::Error) -> ApiError {
     let place = error.positions().next().map(Box::new);
     let at = place.as_ref().map(|at| format!(" at line {}, column {}", at.line, at.column)).unwrap_or_default();
     ApiError { place, ..ApiError::parse(format!("The query is not GraphQL: {what}{at}.")) }
-}
-
-/// Brackets within brackets that a document may have: the parser calls itself for each.
-const MAX_NESTING: usize = 64;
-
-fn check_nesting(query: &str) -> Result<(), ApiError> {
-    let (mut depth, mut deepest) = (0_usize, 0_usize);
-    for byte in query.bytes() {
-        match byte {
-            b'{' | b'[' | b'(' => depth += 1,
-            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    if deepest > MAX_NESTING {
-        return Err(ApiError::too_complex(format!(
-            "The document nests more than {MAX_NESTING} brackets. Ask for less."
-        )));
-    }
-    Ok(())
 }

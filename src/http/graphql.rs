@@ -1,6 +1,6 @@
 //! `/graphql`: GraphQL over HTTP in both media types, one operation or a batch.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, parser::types::OperationType};
 use axum::{
@@ -65,7 +65,7 @@ pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Bod
 pub(super) async fn get(
     State(edge): State<Edge>,
     headers: HeaderMap,
-    query: Result<Query<HashMap<String, String>>, QueryRejection>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Response {
     let exchange = match Exchange::begin(&edge, &headers).await {
         Ok(exchange) => exchange,

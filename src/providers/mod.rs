@@ -13,6 +13,7 @@ mod hosted;
 pub mod http;
 pub mod names;
 mod own_server;
+mod redact;
 pub mod registry;
 pub mod resend;
 pub mod sandbox;

@@ -6,6 +6,7 @@ mod cli;
 mod egress;
 mod embedded;
 mod graphql;
+mod hostile;
 mod jobs;
 mod ledger;
 mod live;
