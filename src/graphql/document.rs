@@ -6,13 +6,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use async_graphql::parser::{
-    self, parse_query,
-    types::{ExecutableDocument, OperationType},
+use async_graphql::{
+    Variables,
+    parser::{
+        self, parse_query,
+        types::{ExecutableDocument, OperationType},
+    },
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{dialect, error::ApiError, limits};
+use super::{dialect, error::ApiError, limits, values};
 use crate::config;
 
 /// Documents and persisted queries kept at once; when there are more, all are forgotten.
@@ -29,6 +32,14 @@ pub struct Prepared {
     pub kind: OperationType,
     /// How many generations it asks for.
     pub generations: usize,
+}
+
+impl Prepared {
+    /// Refuses values that do not fit the schema, so that nothing runs of a document that is wrong in part.
+    pub fn check(&self, operation_name: Option<&str>, variables: &Variables) -> Result<(), ApiError> {
+        let operation = dialect::executed(&self.document, operation_name);
+        operation.map_or(Ok(()), |operation| values::check(&self.document, operation, variables))
+    }
 }
 
 /// Prepares documents.

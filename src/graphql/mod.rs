@@ -15,6 +15,7 @@ mod query;
 pub mod request;
 mod subscription;
 mod types;
+mod values;
 
 use std::sync::Arc;
 

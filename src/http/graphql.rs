@@ -231,7 +231,9 @@ pub(super) fn prepare(edge: &Edge, parameters: Parameters) -> Ready {
         Some(hash) => edge.documents.persisted(hash, parameters.query.as_deref())?,
         None => parameters.query.as_deref().unwrap_or_default().into(),
     };
-    let prepared = edge.documents.prepare(&query, parameters.operation_name.as_deref())?;
+    let operation_name = parameters.operation_name.as_deref();
+    let prepared = edge.documents.prepare(&query, operation_name)?;
+    prepared.check(operation_name, &parameters.variables)?;
     Ok((parameters, prepared))
 }
 

@@ -196,11 +196,9 @@ pub fn classify(reply: &Reply) -> Fault {
 
 /// The member `error` of an error body; null where there is none.
 pub fn error_body(reply: &Reply) -> Value {
-    let mut body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    if body.is_array() {
-        body = body[0].take();
-    }
-    body["error"].take()
+    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let body = body.get(0).unwrap_or(&body);
+    body.get("error").cloned().unwrap_or_default()
 }
 
 /// How long to wait: `RetryInfo.retryDelay`, or "Please retry in 48.1s." in the message.

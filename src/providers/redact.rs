@@ -121,7 +121,7 @@ mod tests {
             ("key sk-0123456789 is wrong", "key [hidden] is wrong"),
             ("sk-0123456789-longer", "[hidden]"),
             ("https://a/?key=sk%2D0123456789&x", "https://a/?key=[hidden]&x"),
-            ("pass/word, user@example.com", "[hidden], user@example.com"),
+            ("pass/word of user@example.com.", "[hidden] of user@example.com."),
             ("Basic dXNlckBleGFtcGxlLmNvbTpwYXNzL3dvcmQ=", "Basic [hidden]"),
             ("no s3cr#t-word nor s3cr%23t-word at 10.0.0.1:7860", "no [hidden] nor [hidden] at 10.0.0.1:7860"),
             ("cut off: sk-01234", "cut off: [hidden]"),

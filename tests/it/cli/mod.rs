@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A data directory, and the folder around it for files of a test.
 pub struct Home {
     folder: TempDir,
-    variables: Vec<(&'static str, String)>,
+    variables: Vec<(String, String)>,
 }
 
 /// What a command said.
@@ -37,8 +37,8 @@ impl Home {
         Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
     }
 
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.variables.push((name, value.into()));
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.variables.push((name.into(), value.into()));
         self
     }
 
@@ -142,6 +142,10 @@ impl Served {
 
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Where it listens: host and port.

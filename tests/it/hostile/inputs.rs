@@ -57,7 +57,7 @@ fn texts(all: &mut Inputs) {
     for most in [-1_i64, i64::MIN] {
         all.generate(INPUT, format!("maxCredits {most}"), "maxCredits", json!(most));
     }
-    for first in [-1_i64, 101, 1000, i64::from(i32::MAX), i64::from(i32::MIN)] {
+    for first in [-1_i64, 101, 1000, i64::from(i32::MAX), i64::from(i32::MIN), i64::MAX] {
         all.ask(
             INPUT,
             format!("first {first}"),
@@ -103,11 +103,11 @@ fn options(all: &mut Inputs) {
         ("100 objects", json!({ "seed": nested(100, false) })),
         ("an object as aspect ratio", json!({ "aspectRatio": { "a": 1 } })),
         ("a list as aspect ratio", json!({ "aspectRatio": ["16:9"] })),
-        ("a number as format", json!({ "format": 1 })),
+        ("a number as format, strictly", json!({ "format": 1, "strict": true })),
         ("a text as n", json!({ "n": "many" })),
-        ("half a picture", json!({ "n": 0.5 })),
+        ("half a picture, strictly", json!({ "n": 0.5, "strict": true })),
         ("a text as seed", json!({ "seed": "x" })),
-        ("a seed of half", json!({ "seed": 1.5 })),
+        ("a seed of half, strictly", json!({ "seed": 1.5, "strict": true })),
         ("strict as text", json!({ "strict": "yes" })),
         ("strict as number", json!({ "strict": 1 })),
         ("100,000 pictures, strictly", json!({ "n": 100_000, "strict": true })),

@@ -25,11 +25,11 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         length @ 0..126 => bytes.push(0x80 | u8::try_from(length).unwrap()),
         length @ 126..65_536 => {
-            bytes.push(0x80 | 126);
+            bytes.push(0xfe);
             bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
         }
         length => {
-            bytes.push(0x80 | 127);
+            bytes.push(0xff);
             bytes.extend((length as u64).to_be_bytes());
         }
     }
@@ -120,7 +120,7 @@ fn unreadable() -> Vec<Case> {
         broken("an unknown kind of control", frame(0x8b, b"{}")),
         broken("a ping in parts", frame(0x09, b"x")),
         broken("a ping of 126 bytes", frame(PING, &[0; 126])),
-        broken("a pong of 100,000 bytes", frame(PONG, &[0; 100_000])),
+        broken("a pong of 100,000 bytes", frame(PONG, &vec![0; 100_000])),
         broken("a continuation of nothing", frame(0x80, b"x")),
         broken("a message within a message", [frame(0x01, b"x"), frame(TEXT, b"y")].concat()),
         broken("a request of HTTP", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),

@@ -52,7 +52,6 @@ fn broken_heads(all: &mut Vec<Case>) {
         "P(ST /graphql HTTP/1.1",
         "/graphql HTTP/1.1",
         "HTTP/1.1 200 OK",
-        "POST graphql HTTP/1.1",
         "\u{16}\u{3}\u{1}\u{2}\0\u{1}",
         "PRI * HTTP/2.0",
         "EHLO example.com",
@@ -182,6 +181,7 @@ fn methods(all: &mut Vec<Case>) {
         all.push(Case::refused(format!("the method {method}"), bytes, 405, REQUEST));
     }
     for (line, statuses) in [
+        ("POST graphql HTTP/1.1", &[404, 400, 0][..]),
         ("POST / HTTP/1.1", &[404, 405][..]),
         ("POST /graphql/ HTTP/1.1", &[404]),
         ("POST //graphql HTTP/1.1", &[404]),
@@ -264,7 +264,7 @@ fn accepted(all: &mut Vec<Case>) {
 fn idempotency_keys(all: &mut Vec<Case>) {
     let refusal = ("INVALID_INPUT", "IDEMPOTENCY_KEY");
     let keys = [
-        "".to_owned(),
+        String::new(),
         " ".to_owned(),
         "a b".to_owned(),
         "a\tb".to_owned(),
@@ -275,12 +275,7 @@ fn idempotency_keys(all: &mut Vec<Case>) {
     ];
     for key in keys {
         let bytes = post_with(&format!("{JSON}Idempotency-Key: {key}\r\n"), body().as_bytes());
-        all.push(Case::refused(
-            format!("an Idempotency-Key of {} letters, {key:.5?}", key.len()),
-            bytes,
-            200,
-            refusal,
-        ));
+        all.push(Case::refused(format!("an Idempotency-Key of {} letters, {key:.5?}", key.len()), bytes, 200, refusal));
     }
     let bytes = post_with(&format!("{JSON}Idempotency-Key: a\r\nIdempotency-Key: b\r\n"), body().as_bytes());
     all.push(Case::refused("two Idempotency-Keys", bytes, 200, refusal));

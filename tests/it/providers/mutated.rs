@@ -2,7 +2,10 @@
 //! types or cut off, with other statuses, and plain noise. Nothing panics, and no such answer is taken for a refusal of
 //! work that the double has taken, nor for a result.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Router,
@@ -19,6 +22,7 @@ use doitong::{
     },
     providers::{Cx, Handle, Progress, Provider, Submitted, Task, adapters},
 };
+use futures_util::FutureExt as _;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use serde_json::{Value, json};
 
@@ -245,12 +249,13 @@ impl Bench {
     /// A submit of which one answer is changed; the last one is that of the work itself.
     async fn submit(&mut self, task: &Task, call: usize, is_work: bool, change: Change) {
         self.begin(call, &change);
-        match self.provider.submit(&self.cx, task).await {
+        let submitted = AssertUnwindSafe(self.provider.submit(&self.cx, task)).catch_unwind().await;
+        let Ok(submitted) = submitted else { return self.wrong("submit panics") };
+        match submitted {
             Ok(Submitted::Accepted { handle, .. }) if handle.0.is_empty() => self.wrong("accepted without an id"),
             Ok(Submitted::Done(outputs)) if is_empty(&outputs) => self.wrong("done without a file"),
-            Ok(_) => {}
             Err(fault) if is_work && is_taken(&change) && fault.verdict != Verdict::Unknown => self.wrong_fault(&fault),
-            Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
     }
 
@@ -283,10 +288,12 @@ impl Bench {
 
     async fn poll(&mut self, task: &Task, handle: &Handle, call: usize, change: Change) {
         self.begin(call, &change);
-        match self.provider.poll(&self.cx, task, handle).await {
+        let polled = AssertUnwindSafe(self.provider.poll(&self.cx, task, handle)).catch_unwind().await;
+        let Ok(polled) = polled else { return self.wrong("poll panics") };
+        match polled {
             Ok(Progress::Done(outputs)) if is_empty(&outputs) => self.wrong("done without a file"),
             Ok(Progress::Failed(fault)) if matches!(change, Change::Noise(200..=399 | 500.., _)) => {
-                self.wrong_fault(&fault)
+                self.wrong_fault(&fault);
             }
             Ok(_) | Err(_) => {}
         }
