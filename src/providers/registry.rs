@@ -113,13 +113,15 @@ impl Registry {
     /// Sends the work.
     pub async fn submit(&self, upstream: &Upstream, task: &Task) -> Result<Submitted, Fault> {
         let entry = self.entry(upstream)?;
-        bounded("submit", entry, entry.provider.submit(&entry.cx, task)).await
+        let submit = async { entry.provider.submit(&entry.cx, task).await?.checked() };
+        bounded("submit", entry, submit).await
     }
 
     /// Asks how the work is going.
     pub async fn poll(&self, upstream: &Upstream, task: &Task, handle: &Handle) -> Result<Progress, Fault> {
         let entry = self.entry(upstream)?;
-        match bounded("poll", entry, entry.provider.poll(&entry.cx, task, handle)).await? {
+        let poll = async { entry.provider.poll(&entry.cx, task, handle).await?.checked() };
+        match bounded("poll", entry, poll).await? {
             Progress::Failed(fault) => Ok(Progress::Failed(entry.redaction.fault(fault))),
             progress => Ok(progress),
         }

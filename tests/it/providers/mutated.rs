@@ -16,15 +16,12 @@ use axum::{
     response::Response,
 };
 use doitong::{
-    domain::{
-        ContentInput, Fault, Verdict,
-        output::{Outputs, Source},
-    },
+    domain::{ContentInput, Fault, GenerationId, Verdict, fault::Kind},
     providers::{Cx, Handle, Progress, Provider, Submitted, Task, adapters},
 };
 use futures_util::FutureExt as _;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     doubles,
@@ -231,12 +228,15 @@ impl Bench {
         let tasks = self.tasks();
         assert!(!tasks.is_empty(), "{}", self.cx.upstream);
         for task in &tasks {
+            // Look-ups and tokens are remembered.
+            self.cx.cache = Arc::default();
             self.meddler.begin(None);
             let submitted = self.provider.submit(&self.cx, task).await;
             let calls = self.meddler.calls();
             for call in 0..calls {
                 for change in changes(EACH / calls.min(4)) {
-                    self.submit(task, call, call + 1 == calls, change).await;
+                    let is_work = submitted.is_ok() && call + 1 == calls;
+                    self.submit(task, call, is_work, change).await;
                 }
             }
             if let Ok(Submitted::Accepted { handle, .. }) = submitted {
@@ -249,12 +249,14 @@ impl Bench {
     /// A submit of which one answer is changed; the last one is that of the work itself.
     async fn submit(&mut self, task: &Task, call: usize, is_work: bool, change: Change) {
         self.begin(call, &change);
-        let submitted = AssertUnwindSafe(self.provider.submit(&self.cx, task)).catch_unwind().await;
+        // An upstream may know a request by our id.
+        let task = Task { id: GenerationId::generate(), ..task.clone() };
+        let submitted = AssertUnwindSafe(self.provider.submit(&self.cx, &task)).catch_unwind().await;
         let Ok(submitted) = submitted else { return self.wrong("submit panics") };
-        match submitted {
-            Ok(Submitted::Accepted { handle, .. }) if handle.0.is_empty() => self.wrong("accepted without an id"),
-            Ok(Submitted::Done(outputs)) if is_empty(&outputs) => self.wrong("done without a file"),
-            Err(fault) if is_work && is_taken(&change) && fault.verdict != Verdict::Unknown => self.wrong_fault(&fault),
+        match submitted.and_then(Submitted::checked) {
+            Err(fault) if is_work && is_undocumented(&change, &fault) && fault.verdict != Verdict::Unknown => {
+                self.wrong_fault(&fault);
+            }
             Ok(_) | Err(_) => {}
         }
     }
@@ -290,11 +292,8 @@ impl Bench {
         self.begin(call, &change);
         let polled = AssertUnwindSafe(self.provider.poll(&self.cx, task, handle)).catch_unwind().await;
         let Ok(polled) = polled else { return self.wrong("poll panics") };
-        match polled {
-            Ok(Progress::Done(outputs)) if is_empty(&outputs) => self.wrong("done without a file"),
-            Ok(Progress::Failed(fault)) if matches!(change, Change::Noise(200..=399 | 500.., _)) => {
-                self.wrong_fault(&fault);
-            }
+        match polled.and_then(Progress::checked) {
+            Ok(Progress::Failed(fault)) if is_nothing(&change) => self.wrong_fault(&fault),
             Ok(_) | Err(_) => {}
         }
     }
@@ -323,14 +322,20 @@ impl Bench {
     }
 }
 
-/// Whether the double took the work, and what the adapter heard is no documented refusal.
-fn is_taken(change: &Change) -> bool {
-    !matches!(change, Change::Noise(400..=499, _))
+/// Whether the adapter heard no documented refusal.
+fn is_undocumented(change: &Change, fault: &Fault) -> bool {
+    match change {
+        // What is left of an answer that was a result may say that there is none.
+        Change::Tampered(_) => !matches!(fault.kind, Kind::Failed | Kind::Moderated),
+        Change::Noise(status, _) => !(400..=499).contains(status),
+    }
 }
 
-fn is_empty(outputs: &Outputs) -> bool {
-    outputs.files.is_empty()
-        || outputs.files.iter().any(|file| matches!(&file.source, Source::Bytes(bytes) if bytes.is_empty()))
+/// Whether an answer about work under way says nothing at all.
+fn is_nothing(change: &Change) -> bool {
+    let says_something =
+        |text: &str| serde_json::from_str::<Map<String, Value>>(text).is_ok_and(|body| !body.is_empty());
+    matches!(change, Change::Noise(200..=399 | 500.., text) if !says_something(text))
 }
 
 fn changes(tampered: usize) -> impl Iterator<Item = Change> {
