@@ -226,7 +226,7 @@ mod tests {
                 prop_assert!(is_public, "{url}");
             }
             Err(refused) => {
-                prop_assert_eq!((refused.reason, refused.field.as_deref()), (Some("URL"), Some("webhookUrl")))
+                prop_assert_eq!((refused.reason, refused.field.as_deref()), (Some("URL"), Some("webhookUrl")));
             }
         }
         Ok(())

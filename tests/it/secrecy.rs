@@ -200,7 +200,7 @@ impl Caller<'_> {
         let mut taken = 0;
         for provider in providers.as_array().unwrap() {
             let models =
-                provider["models"].as_array().unwrap().iter().filter(|model| model["available"] == true).take(2);
+                provider["models"].as_array().unwrap().iter().filter(|model| model["available"] == true).take(1);
             for model in models {
                 taken += usize::from(self.generate(provider, &model["id"], &hooks[taken % hooks.len()]).await);
             }
@@ -227,25 +227,24 @@ impl Caller<'_> {
         false
     }
 
-    /// Everything that an account can read, once all have ended.
-    async fn wait_for_all(&mut self, count: usize) -> BTreeMap<String, usize> {
+    /// Everything that an account can read, until most have ended; the others, whose upstreams talk nonsense, are
+    /// cancelled. How many completed and failed.
+    async fn wait_for_most(&mut self, count: usize) -> (usize, usize) {
         let query = "{ generations(first: 100) { nodes { id status url errorMessage error { code message reason } attempts { upstream outcome message }
             adjustments { reason } webhook { url delivered attempts lastStatus } } } }";
-        let deadline = Instant::now() + Duration::from_mins(3);
+        let deadline = Instant::now() + Duration::from_mins(2);
         loop {
             let nodes = self.ask(query, json!({})).await["data"]["generations"]["nodes"].clone();
-            let nodes = nodes.as_array().unwrap().clone();
-            let mut statuses = BTreeMap::new();
-            for node in &nodes {
-                *statuses.entry(node["status"].as_str().unwrap().to_owned()).or_default() += 1;
+            let nodes = nodes.as_array().unwrap();
+            let of = |status: &str| nodes.iter().filter(|node| node["status"] == status).count();
+            let (completed, failed) = (of("COMPLETED"), of("FAILED"));
+            if completed >= 2 && completed + failed >= count * 4 / 5 {
+                for node in nodes {
+                    self.ask("mutation C($id: ID!) { cancelGeneration(id: $id) }", json!({ "id": node["id"] })).await;
+                }
+                return (completed, failed);
             }
-            if !statuses.contains_key("PENDING")
-                && !statuses.contains_key("PROCESSING")
-                && nodes.len() >= count.min(100)
-            {
-                return statuses;
-            }
-            assert!(Instant::now() < deadline, "{statuses:?}");
+            assert!(Instant::now() < deadline, "{completed} completed, {failed} failed of {count}");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -302,8 +301,8 @@ async fn a_full_run_tells_no_secret() {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut caller = Caller { served: &served, http, key: text("key"), told: Told::default() };
     let taken = caller.generate_everything(&[format!("http://{fine}/hook"), format!("http://{parrots}/hook")]).await;
-    let statuses = caller.wait_for_all(taken).await;
-    assert!(taken > 50 && statuses["COMPLETED"] >= 4 && statuses["FAILED"] >= 30, "{taken}: {statuses:?}");
+    let (completed, failed) = caller.wait_for_most(taken).await;
+    assert!(taken > 25 && failed > 20, "{taken}: {completed}, {failed}");
     caller.watch().await;
     caller.post("/graphql", "text/event-stream", json!({ "query": "{ account { id name } }" }).to_string()).await;
     for body in ["{", "[]", "{\"query\": \"{ nothing }\"}"] {

@@ -29,9 +29,9 @@ use super::{
 };
 
 /// Tampered answers for each call of each task.
-const EACH: usize = 40;
+const EACH: usize = 16;
 /// Tasks of each adapter, over routes of different kinds.
-const TASKS: usize = 4;
+const TASKS: usize = 3;
 
 /// What becomes of one answer.
 #[derive(Clone, Debug)]
@@ -227,20 +227,21 @@ impl Bench {
     async fn run(&mut self) {
         let tasks = self.tasks();
         assert!(!tasks.is_empty(), "{}", self.cx.upstream);
-        for task in &tasks {
+        for (n, task) in tasks.iter().enumerate() {
+            let noise = n == 0;
             // Look-ups and tokens are remembered.
             self.cx.cache = Arc::default();
             self.meddler.begin(None);
             let submitted = self.provider.submit(&self.cx, task).await;
             let calls = self.meddler.calls();
             for call in 0..calls {
-                for change in changes(EACH / calls.min(4)) {
+                for change in changes(EACH / calls.min(4), noise) {
                     let is_work = submitted.is_ok() && call + 1 == calls;
                     self.submit(task, call, is_work, change).await;
                 }
             }
             if let Ok(Submitted::Accepted { handle, .. }) = submitted {
-                self.look(task, &handle).await;
+                self.look(task, &handle, noise).await;
             }
         }
         self.check().await;
@@ -261,13 +262,13 @@ impl Bench {
         }
     }
 
-    async fn look(&mut self, task: &Task, handle: &Handle) {
+    async fn look(&mut self, task: &Task, handle: &Handle, noise: bool) {
         for _ in 0..3 {
             self.meddler.begin(None);
             let before = self.provider.poll(&self.cx, task, handle).await;
             let calls = self.meddler.calls();
             for call in 0..calls {
-                for change in changes(EACH / calls.min(4)) {
+                for change in changes(EACH / calls.min(4), noise) {
                     self.poll(task, handle, call, change).await;
                 }
             }
@@ -275,7 +276,7 @@ impl Bench {
                 break;
             }
         }
-        for change in changes(EACH / 2) {
+        for change in changes(EACH / 2, true) {
             self.begin(0, &change);
             let _ = self.provider.reconcile(&self.cx, task).await;
             self.begin(0, &change);
@@ -299,7 +300,7 @@ impl Bench {
     }
 
     async fn check(&mut self) {
-        for change in changes(EACH / 2) {
+        for change in changes(EACH / 2, true) {
             self.begin(0, &change);
             let _ = self.provider.check(&self.cx).await;
         }
@@ -338,9 +339,10 @@ fn is_nothing(change: &Change) -> bool {
     matches!(change, Change::Noise(200..=399 | 500.., text) if !says_something(text))
 }
 
-fn changes(tampered: usize) -> impl Iterator<Item = Change> {
-    let noise = NOISE.iter().enumerate().map(|(n, text)| Change::Noise(STATUSES[n % STATUSES.len()], text));
-    let plain = NOISE.iter().map(|text| Change::Noise(200, text));
+fn changes(tampered: usize, noise: bool) -> impl Iterator<Item = Change> {
+    let texts = if noise { &NOISE[..] } else { &[] };
+    let noise = texts.iter().enumerate().map(|(n, text)| Change::Noise(STATUSES[n % STATUSES.len()], text));
+    let plain = texts.iter().map(|text| Change::Noise(200, text));
     (0..tampered as u64).map(Change::Tampered).chain(noise).chain(plain)
 }
 
@@ -355,5 +357,5 @@ async fn no_undocumented_answer_is_taken_for_a_refusal_or_a_result() {
     let wrong: Vec<_> = benches.iter().flat_map(|bench| &bench.wrong).map(String::as_str).collect();
     let runs: usize = benches.iter().map(|bench| bench.runs).sum();
     assert!(wrong.is_empty(), "{} of {runs}\n{}", wrong.len(), wrong.join("\n"));
-    assert!(runs > 5_000, "{runs}");
+    assert!(runs > 4_000, "{runs}");
 }
