@@ -328,6 +328,8 @@ fn is_undocumented(change: &Change, fault: &Fault) -> bool {
     match change {
         // What is left of an answer that was a result may say that there is none.
         Change::Tampered(_) => !matches!(fault.kind, Kind::Failed | Kind::Moderated),
+        // An object of its own is a service's word, also for a failure of it.
+        Change::Noise(500.., _) => is_nothing(change),
         Change::Noise(status, _) => !(400..=499).contains(status),
     }
 }
