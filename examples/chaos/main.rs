@@ -25,6 +25,7 @@ use doitong::{
     config::Config,
     db,
     domain::{Clock, Credits, Mode, Plan},
+    webhooks::Seal,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::{Instant, sleep};
@@ -104,7 +105,7 @@ async fn open_account(fleet: &Fleet) -> String {
     let mut plans = Config::load(None).unwrap().plans;
     plans.enterprise =
         doitong::config::PlanLimits { per_minute: 10_000_000, concurrent: 400, daily: 0, queued: 10_000_000 };
-    let accounts = Accounts::new(pool.clone(), Clock::default(), plans);
+    let accounts = Accounts::new(pool.clone(), Clock::default(), plans, Seal::default());
     let new = NewKey {
         account: "chaos".to_owned(),
         plan: Some(Plan::Enterprise),

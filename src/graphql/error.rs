@@ -7,6 +7,7 @@ use crate::{
     db,
     domain::GenerationId,
     jobs::SubmitError,
+    webhooks,
 };
 
 /// An error as a client sees it.
@@ -164,6 +165,12 @@ impl From<ApiError> for async_graphql::Error {
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
+        Self::internal(&error.into())
+    }
+}
+
+impl From<webhooks::SecretError> for ApiError {
+    fn from(error: webhooks::SecretError) -> Self {
         Self::internal(&error.into())
     }
 }

@@ -205,3 +205,47 @@ pub(super) async fn insert_secret(
     .await?;
     Ok(())
 }
+
+/// A secret as it is kept.
+pub(super) struct Kept {
+    pub id: i64,
+    pub account: AccountId,
+    pub secret: String,
+}
+
+/// One sealed secret of each key; `sealed` is what they begin with, then comes the id of the key.
+pub(super) async fn secret_of_each_key(pool: &PgPool, sealed: &str) -> sqlx::Result<Vec<Kept>> {
+    sqlx::query_as!(
+        Kept,
+        r#"
+        select distinct on (split_part(substr(secret, length($1) + 1), ':', 1))
+            webhook_secret_id as id, account_id as "account: AccountId", secret
+        from webhook_secret where starts_with(secret, $1)
+        "#,
+        sealed
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Some secrets that begin otherwise; those that another process has in hand are left to it.
+pub(super) async fn lock_secrets_not_like(conn: &mut PgConnection, prefix: &str) -> sqlx::Result<Vec<Kept>> {
+    sqlx::query_as!(
+        Kept,
+        r#"
+        select webhook_secret_id as id, account_id as "account: AccountId", secret
+        from webhook_secret where not starts_with(secret, $1)
+        limit 500 for update skip locked
+        "#,
+        prefix
+    )
+    .fetch_all(conn)
+    .await
+}
+
+pub(super) async fn replace_secret(conn: &mut PgConnection, id: i64, secret: &str) -> sqlx::Result<()> {
+    sqlx::query!("update webhook_secret set secret = $2 where webhook_secret_id = $1", id, secret)
+        .execute(conn)
+        .await?;
+    Ok(())
+}

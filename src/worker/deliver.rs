@@ -81,6 +81,7 @@ async fn post(app: &App, due: &Due, body: &[u8]) -> anyhow::Result<(Option<u16>,
     for secret in app.webhooks.secrets(due.account).await? {
         signatures.push(signature::sign(&secret.secret, &id, now, body)?);
     }
+    anyhow::ensure!(!signatures.is_empty(), "the account has no webhook secret to sign with");
     let Ok(url) = Url::parse(&due.url) else { return Ok((None, "the address is no URL".to_owned())) };
     let request = match app.egress.request(Method::POST, url) {
         Ok(request) => request,
