@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers are test code")]
 
 mod architecture;
+mod chaos;
 mod cli;
 mod egress;
 mod embedded;

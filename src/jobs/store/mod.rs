@@ -12,7 +12,9 @@ pub(super) use admit::{Admission, AdmissionOutcome, Admitted, admit, find_key};
 pub(super) use read::{Lookup, find_many, list};
 pub(super) use settle::{Settled, Settlement, settle};
 pub use work::Claimed;
-pub(super) use work::{advance, claim, delete_stopping, intend, note_late_handle, prolong, put_back};
+pub(super) use work::{
+    advance, claim, delete_stopping, intend, note_late_handle, note_late_success, prolong, put_back,
+};
 
 /// Where a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
