@@ -296,8 +296,8 @@ impl Jobs {
         store::counts(&self.pool).await
     }
 
-    /// Drops idempotency keys past their time and makes the partitions of the months ahead; drops those of months past
-    /// retention.
+    /// Drops idempotency keys past their time and makes the partitions of the months ahead, forgets moments that a
+    /// clock far ahead has left behind; drops months past retention.
     pub async fn keep_house(&self, retention_months: u32) -> sqlx::Result<()> {
         store::keep_house(&self.pool, self.clock.now(), retention_months).await
     }

@@ -6,6 +6,7 @@ mod chaos;
 mod cli;
 mod egress;
 mod embedded;
+mod faults;
 mod graphql;
 mod jobs;
 mod ledger;

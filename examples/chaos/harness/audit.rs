@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt::{self, Display, Formatter},
-    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -22,17 +21,19 @@ use super::{
 /// Violations that are printed.
 const SHOWN: usize = 20;
 
+/// What is waited for. An upstream that is told to stop once its answer may have come is told after minutes; the
+/// generation has ended long before.
+const UNDER_WAY: &str = "
+    select (select count(*) from job where stage <> 'stopping' or due_at < now() + interval '20 seconds')
+        + (select count(*) from delivery where not delivered and due_at is not null)";
+
 /// Waits until nothing is under way any more: no job, no delivery that is due.
 pub async fn wait_for_end(fleet: &mut Fleet, patience: Duration) -> bool {
     let pool = fleet.pool().await;
     let deadline = Instant::now() + patience;
     loop {
         fleet.revive(Instant::now());
-        let left = count(
-            &pool,
-            "select (select count(*) from job) + (select count(*) from delivery where not delivered and due_at is not null)",
-        )
-        .await;
+        let left = count(&pool, UNDER_WAY).await;
         if left == 0 || Instant::now() > deadline {
             pool.close().await;
             return left == 0;
@@ -119,7 +120,9 @@ pub async fn audit(report: &mut Report, fleet: &Fleet, seen: &Seen<'_>, jobs: u3
     };
     let rows: Vec<Row> = rows.iter().map(row).collect();
     report.line("logical requests", jobs);
-    report.line("  asked again by their callers", seen.callers.retries.load(Ordering::Relaxed));
+    for (why, count) in seen.callers.retries.lock().unwrap().iter() {
+        report.line(&format!("  asked again: {why}"), count);
+    }
     report.line("generations", rows.len());
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
     for row in &rows {
@@ -196,7 +199,7 @@ async fn books(report: &mut Report, pool: &PgPool) {
         ),
         ("select coalesce(sum(held), 0)::bigint from purse", "credits are still held"),
         ("select coalesce(sum(running + waiting), 0)::bigint from purse", "places are still taken"),
-        ("select count(*) from job", "jobs are left"),
+        ("select count(*) from job where stage <> 'stopping'", "jobs are left"),
         (
             "select count(*) from (select from idempotency group by key having count(distinct generation_id) <> 1) bad",
             "keys made more than one job",

@@ -2,11 +2,8 @@
 //! send it two times at once, some cancel.
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::{
-        Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -25,14 +22,18 @@ const OPEN_AT_ONCE: u32 = 300;
 const GENERATE: &str = "mutation ($i: GenerateInput!) { generate(input: $i) { id } }";
 const CANCEL: &str = "mutation ($id: ID!) { cancelGeneration(id: $id) }";
 
-/// What is asked for, in turn: type, provider (or the gateway's choice) and how often of 10.
-const ASKED: [(&str, Option<&str>, u32); 6] = [
-    ("VIDEO", Some("kling"), 2),
-    ("VIDEO", Some("clips"), 2),
-    ("VIDEO", Some("vidu"), 2),
-    ("IMAGE", Some("gpt-image"), 2),
-    ("AUDIO", Some("hedra"), 1),
-    ("VIDEO", None, 1),
+/// What is asked for, in turn: type, and provider unless the gateway shall choose.
+const ASKED: [(&str, Option<&str>); 10] = [
+    ("VIDEO", Some("kling")),
+    ("VIDEO", Some("clips")),
+    ("IMAGE", Some("gpt-image")),
+    ("VIDEO", Some("vidu")),
+    ("AUDIO", Some("hedra")),
+    ("VIDEO", Some("kling")),
+    ("VIDEO", Some("clips")),
+    ("IMAGE", Some("gpt-image")),
+    ("VIDEO", Some("vidu")),
+    ("VIDEO", None),
 ];
 
 pub struct Callers {
@@ -46,7 +47,8 @@ pub struct Callers {
     /// Generations that an answer called cancelled, and all that were to be.
     pub cancelled: Mutex<HashSet<String>>,
     pub cancels: Mutex<HashSet<String>>,
-    pub retries: AtomicU32,
+    /// Requests sent again, by what was the matter.
+    pub retries: Mutex<BTreeMap<String, u32>>,
 }
 
 impl Callers {
@@ -61,7 +63,7 @@ impl Callers {
             accepted: Mutex::default(),
             cancelled: Mutex::default(),
             cancels: Mutex::default(),
-            retries: AtomicU32::new(0),
+            retries: Mutex::default(),
         }
     }
 
@@ -99,67 +101,60 @@ impl Callers {
 
     /// Sends it until there is an answer; the id in it.
     async fn insist(&self, job: u32, rng: &mut StdRng) -> String {
-        let provider = {
-            let mut lot = job % 10;
-            let mut turns = ASKED.iter();
-            loop {
-                let (kind, provider, share) = turns.next().unwrap();
-                match lot.checked_sub(*share) {
-                    Some(left) => lot = left,
-                    None => break (*kind, *provider),
-                }
-            }
-        };
-        let (kind, provider) = provider;
+        let (kind, provider) = ASKED[job as usize % ASKED.len()];
         let mut input = json!({"type": kind, "input": {"text": prompt(job)}, "webhookUrl": self.receiver.url,
             "labels": {"job": job}});
         if let Some(provider) = provider {
             input["provider"] = provider.into();
         }
         loop {
-            let answer = self.send(rng, Some(job), GENERATE, json!({"i": input})).await;
-            if let Some(id) = answer.as_ref().and_then(|data| data["generate"]["id"].as_str()) {
-                self.accepted.lock().unwrap().entry(job).or_default().push(id.to_owned());
-                return id.to_owned();
+            match self.send(rng, Some(job), GENERATE, json!({"i": input})).await {
+                Ok(data) => {
+                    let id = data["generate"]["id"].as_str().unwrap().to_owned();
+                    self.accepted.lock().unwrap().entry(job).or_default().push(id.clone());
+                    return id;
+                }
+                Err(why) => self.pause(why, rng).await,
             }
-            self.pause(rng).await;
         }
     }
 
     async fn cancel(&self, id: &str, rng: &mut StdRng) {
         self.cancels.lock().unwrap().insert(id.to_owned());
         loop {
-            let answer = self.send(rng, None, CANCEL, json!({"id": id})).await;
-            match answer.and_then(|data| data["cancelGeneration"].as_bool()) {
-                Some(true) => {
-                    self.cancelled.lock().unwrap().insert(id.to_owned());
+            match self.send(rng, None, CANCEL, json!({"id": id})).await {
+                Ok(data) => {
+                    if data["cancelGeneration"].as_bool().unwrap() {
+                        self.cancelled.lock().unwrap().insert(id.to_owned());
+                    }
                     return;
                 }
-                Some(false) => return,
-                None => self.pause(rng).await,
+                Err(why) => self.pause(why, rng).await,
             }
         }
     }
 
-    async fn pause(&self, rng: &mut StdRng) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
+    async fn pause(&self, why: String, rng: &mut StdRng) {
+        *self.retries.lock().unwrap().entry(why).or_default() += 1;
         sleep(Duration::from_millis(rng.random_range(20..300))).await;
     }
 
-    /// The data of an answer, when there is one.
-    async fn send(&self, rng: &mut StdRng, job: Option<u32>, query: &str, variables: Value) -> Option<Value> {
+    /// The data of an answer, or why it is worth another try.
+    async fn send(&self, rng: &mut StdRng, job: Option<u32>, query: &str, variables: Value) -> Result<Value, String> {
         let api = &self.apis[rng.random_range(0..self.apis.len())];
         let mut request = self.http.post(format!("{api}/graphql")).bearer_auth(&self.key);
         if let Some(job) = job {
             request = request.header("idempotency-key", format!("job-{job}"));
         }
-        let answer = request.json(&json!({"query": query, "variables": variables})).send().await.ok()?;
-        let answer: Value = answer.json().await.ok()?;
+        let no_answer = |_| "no answer".to_owned();
+        let answer = request.json(&json!({"query": query, "variables": variables})).send().await.map_err(no_answer)?;
+        let answer: Value = answer.json().await.map_err(no_answer)?;
         if let Some(error) = answer["errors"].get(0) {
-            assert_eq!(error["extensions"]["retryable"], true, "a request was refused for good: {error}");
-            return None;
+            let extensions = &error["extensions"];
+            assert_eq!(extensions["retryable"], true, "a request was refused for good: {error}");
+            return Err(extensions["code"].as_str().unwrap().to_owned());
         }
-        Some(answer["data"].clone())
+        Ok(answer["data"].clone())
     }
 }
 
