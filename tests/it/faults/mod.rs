@@ -34,7 +34,8 @@ impl Database {
 
     /// A data directory whose gateways use this database.
     fn home(&self) -> Home {
-        Home::new().with("DATABASE_URL", &self.url)
+        // What a step leaves behind that an outage cuts off is taken up again soon.
+        Home::new().with("DATABASE_URL", &self.url).with("DOITONG__WORKER__LEASE_SECONDS", "3")
     }
 
     fn stop(&mut self) {
