@@ -145,16 +145,12 @@ async fn serve(stream: Counted, protocol: Protocol, router: Router, draining: Ca
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = draining.cancelled(), if !came_late => {
-            let brought_more = match protocol {
-                Protocol::Http1 => tokio::time::timeout(LAST_REQUEST_LIMIT, connection.as_mut()).await.ok(),
-                Protocol::Http2 => None,
-            };
-            match brought_more {
-                Some(ended) => ended,
-                None => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
+            let patience = if protocol == Protocol::Http1 { LAST_REQUEST_LIMIT } else { Duration::ZERO };
+            if let Ok(ended) = tokio::time::timeout(patience, connection.as_mut()).await {
+                ended
+            } else {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
         }
     };

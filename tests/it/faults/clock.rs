@@ -19,7 +19,7 @@ async fn a_clock_that_jumps_ahead_ends_leases_and_submits_nothing_again() {
     app.advance(Duration::ZERO).await;
     // A worker has it when the clock jumps; another one takes it over.
     app.clock.advance(Duration::from_secs(2));
-    let (old, claimed) = app.app.jobs.claim(1, &[], Duration::from_secs(60)).await.unwrap();
+    let (old, claimed) = app.app.jobs.claim(1, &[], Duration::from_mins(1)).await.unwrap();
     assert_eq!(claimed.len(), 1);
     other.advance(DAY).await;
     let ended = other.generation_as(&key, &id).await;

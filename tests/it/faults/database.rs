@@ -95,14 +95,15 @@ fn a_database_that_stops_answering_is_as_good_as_down() {
     let file = fs::read_to_string(database.folder.path().join("postgres/postmaster.pid")).unwrap();
     let frozen = processes(file.lines().next().unwrap().trim().parse().unwrap());
     assert!(frozen.len() > 2, "{frozen:?}");
-    frozen.iter().for_each(|pid| kill_process(*pid, Signal::STOP).unwrap());
+    let signal = |signal| frozen.iter().try_for_each(|pid| kill_process(*pid, signal)).unwrap();
+    signal(Signal::STOP);
 
     // A call that was under way is answered, too.
     let ((status, answer), took) = timed(|| served.ask(&key, ACCOUNT));
     assert!(status == 503 && took < Duration::from_secs(6), "{status} {answer} in {took:?}");
     assert_refused_at_once(&served, &key);
 
-    frozen.iter().for_each(|pid| kill_process(*pid, Signal::CONT).unwrap());
+    signal(Signal::CONT);
     eventually(|| (served.ask(&key, ACCOUNT).0 == 200).then_some(()));
     completed(&served, &key, &id);
     served.stop();

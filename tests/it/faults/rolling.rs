@@ -104,7 +104,7 @@ struct Load {
 impl Load {
     /// Half of the callers keep their connections, the others open one for each call.
     async fn run(self: Arc<Self>, url: String, key: String, caller: usize) {
-        let idle = if caller % 2 == 0 { 8 } else { 0 };
+        let idle = if caller.is_multiple_of(2) { 8 } else { 0 };
         let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(idle).build().unwrap();
         let mut calls = 0;
         while !self.is_over.load(Ordering::SeqCst) {
