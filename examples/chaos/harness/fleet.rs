@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::upstream::Upstream;
+use super::{PLAN, upstream::Upstream};
 
 const APIS: usize = 2;
 const WORKERS: usize = 2;
@@ -153,6 +153,9 @@ impl Fleet {
             .env("DOITONG__WORKER__TIME_SCALE", "0.02")
             .env("DOITONG__WORKER__LEASE_SECONDS", "3")
             .env("DOITONG__DATABASE__MAX_CONNECTIONS", "8")
+            .env("DOITONG__PLANS__ENTERPRISE__PER_MINUTE", PLAN.per_minute.to_string())
+            .env("DOITONG__PLANS__ENTERPRISE__CONCURRENT", PLAN.concurrent.to_string())
+            .env("DOITONG__PLANS__ENTERPRISE__QUEUED", PLAN.queued.to_string())
             .env("DOITONG__SERVER__PUBLIC_URL", "http://127.0.0.1:9")
             .env("DOITONG__LOG__FILTER", "error")
             .envs(self.upstream.iter().map(|(name, value)| (name, value)))

@@ -29,6 +29,9 @@ pub use fleet::Gateway;
 use receiver::Receiver;
 use upstream::Upstream;
 
+/// The plan of the drill's account: nothing is refused for it, and a backlog waits in the queue.
+const PLAN: PlanLimits = PlanLimits { per_minute: 10_000_000, concurrent: 200, daily: 0, queued: 10_000_000 };
+
 /// How often the fleet is looked after.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -108,7 +111,7 @@ pub async fn run(drill: &Drill) -> Report {
 async fn open_account(fleet: &Fleet) -> String {
     let pool = fleet.pool().await;
     let mut plans = Config::load(None).unwrap().plans;
-    plans.enterprise = PlanLimits { per_minute: 10_000_000, concurrent: 400, daily: 0, queued: 10_000_000 };
+    plans.enterprise = PLAN;
     let accounts = Accounts::new(pool.clone(), Clock::default(), plans);
     let new = NewKey {
         account: "chaos".to_owned(),
