@@ -29,7 +29,7 @@ impl Class {
     pub(super) const fn of(kind: Kind) -> Option<Self> {
         match kind {
             Kind::Busy => Some(Self::Busy),
-            Kind::Down | Kind::Garbled | Kind::Gone => Some(Self::Down),
+            Kind::Down | Kind::Internal | Kind::Garbled | Kind::Gone => Some(Self::Down),
             Kind::Account => Some(Self::Account),
             Kind::InvalidInput | Kind::Moderated | Kind::Failed => None,
         }

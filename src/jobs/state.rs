@@ -44,7 +44,9 @@ pub fn after_submit(answer: Result<Submitted, Fault>) -> Next {
             (_, Kind::InvalidInput) => Next::Fail(refused()),
             (_, Kind::Moderated) => Next::Fail(rejected()),
             (_, Kind::Failed) => Next::Fail(failed()),
-            (_, Kind::Busy | Kind::Down | Kind::Account | Kind::Garbled | Kind::Gone) => Next::Elsewhere(fault),
+            (_, Kind::Busy | Kind::Down | Kind::Internal | Kind::Account | Kind::Garbled | Kind::Gone) => {
+                Next::Elsewhere(fault)
+            }
         },
     }
 }
@@ -147,9 +149,10 @@ pub fn result_lost() -> Failure {
     failure(FAILED, "RESULT_LOST", message, true)
 }
 
-/// Patience is spent.
+/// Patience is spent. An account that is refused will be refused again.
 pub fn unavailable(kind: Kind) -> Failure {
     let (reason, message) = match kind {
+        Kind::Internal => return failed(),
         Kind::Account => (
             "UPSTREAM_ACCOUNT",
             "The provider refuses this gateway's account. Nothing was charged; use another provider, or let the gateway choose.",
@@ -163,7 +166,7 @@ pub fn unavailable(kind: Kind) -> Failure {
             "The provider cannot be reached. Nothing was charged; try again later, or let the gateway choose.",
         ),
     };
-    failure("PROVIDER_UNAVAILABLE", reason, message, true)
+    failure("PROVIDER_UNAVAILABLE", reason, message, kind != Kind::Account)
 }
 
 #[cfg(test)]
@@ -177,12 +180,13 @@ mod tests {
         Fault::new(kind, verdict, "")
     }
 
-    const KINDS: [Kind; 8] = [
+    const KINDS: [Kind; 9] = [
         Kind::InvalidInput,
         Kind::Moderated,
         Kind::Failed,
         Kind::Busy,
         Kind::Down,
+        Kind::Internal,
         Kind::Account,
         Kind::Garbled,
         Kind::Gone,
@@ -264,7 +268,7 @@ mod tests {
         for kind in KINDS {
             for verdict in [Verdict::Refused, Verdict::NotReached] {
                 let elsewhere = matches!(after_submit(Err(fault(kind, verdict))), Next::Elsewhere(_));
-                let its_own = matches!(kind, Kind::Busy | Kind::Down | Kind::Account | Kind::Garbled | Kind::Gone);
+                let its_own = !matches!(kind, Kind::InvalidInput | Kind::Moderated | Kind::Failed);
                 assert_eq!(elsewhere, its_own, "{kind:?}");
             }
         }

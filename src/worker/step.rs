@@ -28,6 +28,8 @@ use crate::{
 const IN_HAND_TRIES: u32 = 10;
 /// The wait before an upstream is asked again for results that it has already told, as so many failures have it.
 const ASK_AGAIN: u32 = 3;
+/// Times that work is sent to an upstream which breaks on it.
+const INTERNAL_TRIES: usize = 2;
 /// How long a step may go on that has lost its lease.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long a request whose answer was lost may still be on its way.
@@ -216,7 +218,10 @@ impl Work {
             Next::Elsewhere(fault) => self.elsewhere(&fault, &attempts).await,
             Next::Reconcile => self.reconcile_soon().await.map(Ok),
             Next::Submit => {
-                let until = self.patience_until();
+                let until = self.job.patience_until.unwrap_or_else(|| self.patience_until());
+                if self.now() > until {
+                    return self.fail(state::unavailable(Kind::Down), attempts, None).await;
+                }
                 self.advance(Change::Resubmit { due_at: self.now(), patience_until: until }, &attempts).await
             }
             Next::Fail(failure) => self.fail(failure, attempts, None).await,
@@ -229,7 +234,8 @@ impl Work {
         after: Option<Duration>,
         attempts: &[Attempt],
     ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
-        let wait = after.unwrap_or_else(|| self.app.config.worker.scaled(retry::first_look(self.expected())));
+        let look = || self.app.config.worker.scaled(retry::first_look(self.expected(), self.pause()));
+        let wait = after.unwrap_or_else(look);
         let (due_at, deadline_at) = (self.now() + delta(wait), self.now() + delta(self.deadline()));
         self.advance(Change::Accepted { handle, due_at, deadline_at }, attempts).await
     }
@@ -241,7 +247,8 @@ impl Work {
 
     async fn ask_again(&self, fault: &Fault) -> anyhow::Result<Option<Timestamp>> {
         let failures = self.job.failures + 1;
-        let due_at = self.now() + delta(self.back_off(failures, fault.retry_after));
+        let asked = fault.retry_after.unwrap_or_default().max(self.pause());
+        let due_at = self.now() + delta(self.back_off(failures, Some(asked)));
         if self.job.stage == Stage::Submitting {
             // Patience bounds how long an upstream may fail to tell; then nobody will know.
             let begun = self.job.submitted_at.unwrap_or(self.job.created_at);
@@ -271,7 +278,8 @@ impl Work {
         let here = attempts.iter().filter(|attempt| attempt.route.as_deref() == Some(&*self.job.route)).count();
         let tries = u32::try_from(here).unwrap_or(u32::MAX);
         let due_at = self.now() + delta(self.back_off(tries, fault.retry_after));
-        if due_at > patience_until {
+        let spent = fault.kind == Kind::Internal && here >= INTERNAL_TRIES;
+        if spent || due_at > patience_until {
             return self.fail(state::unavailable(fault.kind), attempts.to_vec(), None).await;
         }
         self.advance(Change::Resubmit { due_at, patience_until }, attempts).await
@@ -444,7 +452,14 @@ impl Work {
     /// The wait before the next look at a run.
     pub(super) fn next_wait(&self) -> Duration {
         let elapsed = self.job.submitted_at.and_then(|at| (self.now() - at).to_std().ok()).unwrap_or_default();
-        self.app.config.worker.scaled(retry::next_look(elapsed, self.expected()))
+        self.app.config.worker.scaled(retry::next_look(elapsed, self.expected(), self.pause()))
+    }
+
+    /// How long the upstream wants to be left alone between two looks.
+    fn pause(&self) -> Duration {
+        let catalog = self.app.catalog();
+        let spec = catalog.upstreams().0.get(self.job.upstream.as_str()).filter(|_| self.job.mode == Mode::Live);
+        spec.and_then(|spec| Duration::try_from_secs_f64(spec.poll_seconds).ok()).unwrap_or_default()
     }
 
     fn patience_until(&self) -> Timestamp {

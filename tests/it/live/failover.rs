@@ -104,4 +104,21 @@ async fn a_circuit_that_is_open_is_passed_by_and_with_no_other_route_told_at_onc
     alone.app.advance(Duration::ZERO).await;
     let refused = alone.app.ask_as(&alone.key, None, request).await;
     assert_eq!(refused.refusal().0, "PROVIDER_UNAVAILABLE");
+    assert_eq!(refused.body["errors"][0]["extensions"]["retryable"], true, "{:#}", refused.body);
+}
+
+#[tokio::test]
+async fn a_service_that_takes_less_than_was_asked_for_serves_what_it_takes_and_says_so() {
+    let gateway = Gateway::with(&["bfl"]).await;
+    let mut request = named(WORDS);
+    request["options"] = json!({ "n": 3 });
+    let done = gateway.run(&request).await;
+    assert_eq!((&done["status"], &done["creditCost"]), (&json!("COMPLETED"), &json!(25)), "{done:#}");
+    let adjustment = &done["adjustments"][0];
+    let told = (&adjustment["option"], &adjustment["requested"], &adjustment["used"]);
+    assert_eq!(told, (&json!("n"), &json!(3), &json!(1)), "{done:#}");
+    assert_eq!((done["assets"].as_array().unwrap().len(), gateway.tap("bfl").work().len()), (1, 1), "{done:#}");
+    request["options"]["strict"] = json!(true);
+    assert_eq!(gateway.app.ask_as(&gateway.key, None, request).await.refusal(), ("INVALID_INPUT", "OPTION"));
+    gateway.app.audit().await;
 }
