@@ -62,7 +62,8 @@ impl Full {
 impl Drop for Full {
     fn drop(&mut self) {
         if self.is_mounted {
-            Command::new("umount").arg(self.folder.path()).status().unwrap();
+            // A file that is just being served may still be open.
+            Command::new("umount").arg("--lazy").arg(self.folder.path()).status().unwrap();
         }
     }
 }
