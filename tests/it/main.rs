@@ -3,7 +3,9 @@
 
 mod architecture;
 mod chaos;
+mod choice;
 mod cli;
+mod console;
 mod egress;
 mod embedded;
 mod faults;

@@ -17,7 +17,7 @@ pub(super) use work::{
 };
 
 /// Where a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Stage {
     /// Waits for one of the plan's places.

@@ -139,6 +139,7 @@ fn start(home: &Home, address: SocketAddr) -> Served {
 
 #[test]
 fn no_call_fails_while_two_api_processes_are_replaced() {
+    doitong::egress::use_ring();
     let database = Database::start();
     let home = database.home();
     let key = new_key(&home);
