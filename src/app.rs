@@ -102,7 +102,7 @@ impl App {
             adapters: all_adapters(&config),
         })?;
         Ok(Arc::new(Self {
-            accounts: Accounts::new(pool.clone(), clock.clone(), config.plans.clone()),
+            accounts: Accounts::new(pool.clone(), clock.clone(), config.plans.clone(), &tracker),
             jobs: Jobs::new(pool.clone(), clock.clone(), bus.clone(), &tracker),
             webhooks: Webhooks::new(pool.clone(), clock.clone()),
             health: RouteHealth::new(pool.clone(), clock.clone(), bus.clone()),

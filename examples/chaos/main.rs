@@ -28,6 +28,7 @@ use doitong::{
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
 
 use crate::{callers::Callers, processes::Fleet, receiver::Receiver, upstream::Upstream};
 
@@ -104,7 +105,7 @@ async fn open_account(fleet: &Fleet) -> String {
     let mut plans = Config::load(None).unwrap().plans;
     plans.enterprise =
         doitong::config::PlanLimits { per_minute: 10_000_000, concurrent: 400, daily: 0, queued: 10_000_000 };
-    let accounts = Accounts::new(pool.clone(), Clock::default(), plans);
+    let accounts = Accounts::new(pool.clone(), Clock::default(), plans, &TaskTracker::new());
     let new = NewKey {
         account: "chaos".to_owned(),
         plan: Some(Plan::Enterprise),

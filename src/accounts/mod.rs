@@ -13,12 +13,14 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     config::{PlanLimits, Plans},
-    db::{self, Bus},
+    db::{self, Batcher, Bus},
     domain::{AccountId, Clock, Credits, Mode, Plan, Timestamp},
     ledger,
     limits::Allowance,
@@ -55,6 +57,7 @@ pub struct Accounts {
     clock: Clock,
     plans: RwLock<Plans>,
     remembered: RwLock<HashMap<Hash, (Caller, Timestamp)>>,
+    usages: Batcher<(AccountId, Mode), Option<Usage>>,
 }
 
 /// Why a key could not be made.
@@ -113,9 +116,10 @@ pub struct CreatedKey {
 const TEST_CREDITS: Credits = Credits::new(100_000);
 
 impl Accounts {
-    /// The accounts in this database.
-    pub fn new(pool: PgPool, clock: Clock, plans: Plans) -> Self {
-        Self { pool, clock, plans: RwLock::new(plans), remembered: RwLock::default() }
+    /// The accounts in this database; statements of concurrent requests are gathered on the tracker's tasks.
+    pub fn new(pool: PgPool, clock: Clock, plans: Plans, tracker: &TaskTracker) -> Self {
+        let usages = Batcher::start(&pool, tracker, (1, 256), async |pool, batch| store::usages(&pool, &batch).await);
+        Self { pool, clock, plans: RwLock::new(plans), remembered: RwLock::default(), usages }
     }
 
     /// Puts other numbers of the plans in force, for accounts made from now on; [`Self::apply_plans`] does it for the rest.
@@ -294,14 +298,15 @@ impl Accounts {
     }
 
     /// Limits, counters and credits of a caller.
-    pub async fn usage(&self, caller: &Caller) -> sqlx::Result<Usage> {
-        let mut usage = store::usage(&self.pool, caller.account, caller.mode).await?;
+    pub async fn usage(&self, caller: &Caller) -> anyhow::Result<Usage> {
+        let usage = self.usages.run((caller.account, caller.mode)).await??;
+        let mut usage = usage.context("the caller has no purse")?;
         usage.drain(self.clock.now());
         Ok(usage)
     }
 
     /// What a caller has left, for the headers.
-    pub async fn allowance(&self, caller: &Caller) -> sqlx::Result<Allowance> {
+    pub async fn allowance(&self, caller: &Caller) -> anyhow::Result<Allowance> {
         Ok(self.usage(caller).await?.allowance())
     }
 }

@@ -15,6 +15,7 @@ mod values;
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind, parser::ValueSource};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     accounts::Accounts,
@@ -130,7 +131,8 @@ impl Settings {
     /// Does something with the accounts of the database, migrated first, and lets go of it.
     async fn with_accounts<T>(&self, what: impl AsyncFnOnce(&Accounts) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let connected = Connected::open(&self.config, &Secrets::read([]), &self.data_dir).await?;
-        let accounts = Accounts::new(connected.pool.clone(), Clock::default(), self.config.plans.clone());
+        let accounts =
+            Accounts::new(connected.pool.clone(), Clock::default(), self.config.plans.clone(), &TaskTracker::new());
         let outcome = what(&accounts).await;
         connected.close().await;
         outcome

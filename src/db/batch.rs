@@ -6,6 +6,7 @@
 
 use std::{future::Future, sync::Arc};
 
+use sqlx::PgPool;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -38,13 +39,15 @@ where
     I: Clone + Send + Sync + 'static,
     O: Send + 'static,
 {
-    /// Starts it: at most `lanes` batches of at most `size` items are under way at once. `run` answers item by item.
-    pub fn start<F, R>(tracker: &TaskTracker, lanes: usize, size: usize, run: F) -> Self
+    /// Starts it: at most `lanes` batches of at most `size` items are under way at once. `statement` answers item by item.
+    pub fn start<F, R>(pool: &PgPool, tracker: &TaskTracker, (lanes, size): (usize, usize), statement: F) -> Self
     where
-        F: Fn(Vec<I>) -> R + Send + Sync + 'static,
+        F: Fn(PgPool, Vec<I>) -> R + Send + Sync + 'static,
         R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
     {
         let (queue, mut waiting) = mpsc::channel(MAX_WAITING);
+        let pool = pool.clone();
+        let run = move |batch| statement(pool.clone(), batch);
         let (run, lanes, spawner) = (Arc::new(run), Arc::new(Semaphore::new(lanes)), tracker.clone());
         tracker.spawn(async move {
             loop {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sqlx::{
-    PgPool,
+    Executor as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -25,9 +25,17 @@ pub async fn open(options: PgConnectOptions, max_connections: u32) -> anyhow::Re
         .acquire_timeout(Duration::from_secs(3))
         // A broken connection shows itself at its first use; asking each time would cost a round trip.
         .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(prepare(connection)))
         .connect_with(options.application_name("doitong"))
         .await
         .context("cannot reach the database")
+}
+
+/// The statements here are few and look rows up by key: planning one anew for each batch, because its arrays are shorter
+/// than assumed, costs more than running it, and compiling it more still.
+async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
+    connection.execute("set plan_cache_mode = force_generic_plan; set jit = off").await?;
+    Ok(())
 }
 
 /// Applies the migrations that are missing.

@@ -18,7 +18,8 @@ pub struct HttpRequest {
     pub idempotency_key: Option<String>,
     /// Whether the whole request asks for more than one generation.
     pub several: bool,
-    allowance: Mutex<Option<Allowance>>,
+    /// What the headers will say; inside `None`: the database does not tell.
+    allowance: Mutex<Option<Option<Allowance>>>,
     replayed: AtomicBool,
 }
 
@@ -37,7 +38,12 @@ impl HttpRequest {
 
     /// Notes what an admission left.
     pub fn note(&self, allowance: Allowance) {
-        *self.allowance.lock().unwrap_or_else(PoisonError::into_inner) = Some(allowance);
+        *self.allowance.lock().unwrap_or_else(PoisonError::into_inner) = Some(Some(allowance));
+    }
+
+    /// Notes what a look found, unless an admission told better.
+    pub fn note_look(&self, found: Option<Allowance>) {
+        self.allowance.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(found);
     }
 
     /// Notes that a generation was made by an earlier request.
@@ -45,8 +51,8 @@ impl HttpRequest {
         self.replayed.store(true, Ordering::Relaxed);
     }
 
-    /// What the last admission left, if there was one.
-    pub fn allowance(&self) -> Option<Allowance> {
+    /// What is left, if it was asked for: by an admission, or by a look.
+    pub fn allowance(&self) -> Option<Option<Allowance>> {
         *self.allowance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,6 +1,7 @@
 //! Every statement on generations and jobs. The caller owns the time; each guarded update names its lease.
 
 mod admit;
+pub(super) mod advance;
 mod read;
 mod settle;
 mod work;
@@ -12,7 +13,7 @@ pub(super) use admit::{Admission, AdmissionOutcome, Admitted, admit, find_key};
 pub(super) use read::{Lookup, find_many, list};
 pub(super) use settle::{Settled, Settlement, settle};
 pub use work::Claimed;
-pub(super) use work::{advance, claim, delete_stopping, intend, note_late_handle, prolong, put_back};
+pub(super) use work::{claim, delete_stopping, note_late_handle, prolong};
 
 /// Where a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]

@@ -22,7 +22,7 @@ pub(in crate::jobs) struct Lookup {
 }
 
 /// Looks generations up, each in its caller's account.
-pub(in crate::jobs) async fn find_many(pool: &PgPool, batch: &[Lookup]) -> sqlx::Result<Vec<Option<Generation>>> {
+pub(in crate::jobs) async fn find_many(pool: PgPool, batch: Vec<Lookup>) -> sqlx::Result<Vec<Option<Generation>>> {
     let rows = sqlx::query_as!(
         GenerationRow,
         r#"
@@ -46,7 +46,7 @@ pub(in crate::jobs) async fn find_many(pool: &PgPool, batch: &[Lookup]) -> sqlx:
         &batch.iter().map(|lookup| lookup.mode.as_str().to_owned()).collect::<Vec<_>>(),
         &batch.iter().map(|lookup| lookup.id.uuid()).collect::<Vec<_>>()
     )
-    .fetch_all(pool)
+    .fetch_all(&pool)
     .await?;
     let mut found: Vec<Option<Generation>> = batch.iter().map(|_| None).collect();
     for row in rows {
@@ -158,5 +158,5 @@ pub(in crate::jobs) async fn list(
     .fetch_all(pool)
     .await?;
     let lookups: Vec<_> = ids.into_iter().map(|id| Lookup { account: caller.account, mode: caller.mode, id }).collect();
-    Ok(find_many(pool, &lookups).await?.into_iter().flatten().collect())
+    Ok(find_many(pool.clone(), lookups).await?.into_iter().flatten().collect())
 }
