@@ -285,7 +285,9 @@ impl Accounts {
 
     /// Brings the limits of all accounts in line with the configured plans. Run at start and when they are read anew.
     pub async fn apply_plans(&self) -> sqlx::Result<()> {
-        for AccountRow { name, .. } in store::list_accounts(&self.pool).await? {
+        let plans =
+            self.plans.read().unwrap_or_else(PoisonError::into_inner).all().map(|(plan, limits)| (plan, *limits));
+        for name in store::out_of_line(&self.pool, &plans).await? {
             let mut tx = self.pool.begin().await?;
             let Some(account) = store::find_account_for_update(&mut tx, &name).await? else { continue };
             let limits = account.agreed.over(&self.limits_of(account.plan));

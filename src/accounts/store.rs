@@ -332,6 +332,31 @@ pub(super) async fn set_plan(
     Ok(())
 }
 
+/// The accounts whose limits in force are not those of their plans and agreements.
+pub(super) async fn out_of_line(pool: &PgPool, plans: &[(Plan, PlanLimits)]) -> sqlx::Result<Vec<String>> {
+    let each =
+        |value: fn(&PlanLimits) -> u32| plans.iter().map(|(_, limits)| column(value(limits))).collect::<Vec<_>>();
+    sqlx::query_scalar!(
+        "
+        select distinct a.name from account a
+        join purse p using (account_id)
+        join unnest($1::text[], $2::integer[], $3::integer[], $4::integer[], $5::integer[])
+            l (plan, per_minute, concurrent, daily, queued) on l.plan = a.plan
+        where (p.per_minute, p.concurrent, coalesce(p.daily, 0), p.queued) is distinct from (
+            coalesce(a.per_minute, l.per_minute), coalesce(a.concurrent, l.concurrent), coalesce(a.daily, l.daily),
+            coalesce(a.queued, l.queued)
+        )
+        ",
+        &plans.iter().map(|(plan, _)| plan.as_str().to_owned()).collect::<Vec<_>>(),
+        &each(|limits| limits.per_minute),
+        &each(|limits| limits.concurrent),
+        &each(|limits| limits.daily),
+        &each(|limits| limits.queued)
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// Sets the limits in force; what drained at the old rate until now stays drained. Says whether anything changed.
 pub(super) async fn set_limits(
     conn: &mut PgConnection,

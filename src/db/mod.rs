@@ -31,10 +31,11 @@ pub async fn open(options: PgConnectOptions, max_connections: u32) -> anyhow::Re
         .context("cannot reach the database")
 }
 
-/// The statements here are few and look rows up by key: planning one anew for each batch, because its arrays are shorter
-/// than assumed, costs more than running it, and compiling it more still.
+/// Every hot statement looks rows up by key. Planning one anew for each batch, because its arrays are shorter than
+/// assumed, costs more than running it, and compiling it more still; and a plan that was made while a table was empty
+/// must not scan it when it is full.
 async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
-    connection.execute("set plan_cache_mode = force_generic_plan; set jit = off").await?;
+    connection.execute("set plan_cache_mode = force_generic_plan; set jit = off; set enable_seqscan = off").await?;
     Ok(())
 }
 

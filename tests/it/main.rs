@@ -10,6 +10,7 @@ mod jobs;
 mod ledger;
 mod live;
 mod media;
+mod plans;
 mod providers;
 mod published;
 mod support;
