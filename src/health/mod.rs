@@ -3,13 +3,18 @@
 //! The database holds the truth; each process keeps a copy for its choices, brought up to date by the bus within
 //! moments of a change. A circuit opens after [`TRIP`] refusals in a row of one kind of trouble and stays open for half
 //! a minute, twice as long each further time within a while. When it has been open for long enough, one probe is let
-//! through: its success closes the circuit, its refusal opens it again. Only live runs count.
+//! through: its success closes the circuit, its refusal opens it again. A refusal of another kind closes the circuits
+//! whose trouble it shows to be over (`Class::over_by`): an upstream that refuses our account is not down. Only live
+//! runs count.
 
 mod store;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -45,6 +50,9 @@ pub struct RouteHealth {
     clock: Clock,
     bus: Arc<Bus>,
     known: RwLock<Known>,
+    /// Counts the readings asked for; the one that is being done, or was done last, has served so many of them.
+    asked: AtomicU64,
+    served: tokio::sync::Mutex<u64>,
 }
 
 #[derive(Default)]
@@ -65,7 +73,7 @@ pub enum Gate {
 impl RouteHealth {
     /// The health in this database; empty until it is read.
     pub fn new(pool: PgPool, clock: Clock, bus: Arc<Bus>) -> Self {
-        Self { pool, clock, bus, known: RwLock::default() }
+        Self { pool, clock, bus, known: RwLock::default(), asked: AtomicU64::default(), served: Default::default() }
     }
 
     /// What a choice should know of a route.
@@ -83,13 +91,18 @@ impl RouteHealth {
     /// Whether work may be sent over a route now. After a circuit was open for long enough, one caller gets a yes and
     /// is the probe.
     pub async fn pass(&self, route: &RouteId) -> sqlx::Result<Gate> {
-        for class in Class::ALL {
-            let Some(until) = self.open_until(route, class) else { continue };
-            let now = self.clock.now();
-            if until > now || !store::take_probe(&self.pool, route, class, now, now + PROBE).await? {
+        let now = self.clock.now();
+        let open = Class::ALL.into_iter().filter_map(|class| Some((self.open_until(route, class)?, class)));
+        let open: Vec<_> = open.collect();
+        if let Some((until, class)) = open.iter().max_by_key(|(until, _)| *until).filter(|(until, _)| *until > now) {
+            return Ok(Gate::Open(*until, class.kind()));
+        }
+        for (_, class) in &open {
+            let is_probe = store::take_probe(&self.pool, route, *class, now, now + PROBE).await?;
+            self.reload().await?;
+            if !is_probe && let Some(until) = self.open_until(route, *class) {
                 return Ok(Gate::Open(until.max(now + TimeDelta::seconds(1)), class.kind()));
             }
-            self.reload().await?;
         }
         Ok(Gate::Closed)
     }
@@ -105,16 +118,16 @@ impl RouteHealth {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             Class::ALL.iter().any(|class| known.circuits.contains_key(&(route.clone(), *class)))
         };
-        if is_troubled {
-            store::close(&self.pool, route).await?;
+        if is_troubled && store::close(&self.pool, route, &Class::ALL).await? {
             self.changed().await?;
         }
         Ok(())
     }
 
-    /// The upstream did not take work over this route, for a reason of its own.
+    /// The upstream did not take work over this route.
     pub async fn refused(&self, route: &RouteId, kind: Kind) -> sqlx::Result<()> {
-        let Some(class) = Class::of(kind) else { return Ok(()) };
+        let Some(class) = Class::of(kind) else { return self.accepted(route).await };
+        store::close(&self.pool, route, Class::over_by(kind)).await?;
         let refusal = store::Refusal { route, class, now: self.clock.now() };
         if store::refuse(&self.pool, &refusal).await? {
             tracing::warn!(route.id = %route, circuit.class = class.as_str(), "a circuit opened");
@@ -135,8 +148,15 @@ impl RouteHealth {
         self.reload().await
     }
 
-    /// Reads the truth.
+    /// Reads the truth: one reading at a time, so that an older one never replaces a newer one. Those who wait while
+    /// another reading begins are served by it.
     pub async fn reload(&self) -> sqlx::Result<()> {
+        let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut served = self.served.lock().await;
+        if *served >= mine {
+            return Ok(());
+        }
+        let serves = self.asked.load(Ordering::SeqCst);
         let (routes, circuits) = (store::measured(&self.pool).await?, store::circuits(&self.pool).await?);
         for (key, circuit) in &circuits {
             let is_open = circuit.open_until.is_some();
@@ -144,6 +164,7 @@ impl RouteHealth {
                 .set(f64::from(u8::from(is_open)));
         }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { routes, circuits };
+        *served = serves;
         Ok(())
     }
 

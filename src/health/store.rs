@@ -35,6 +35,16 @@ impl Class {
         }
     }
 
+    /// The classes of trouble that an answer of this kind shows to be over: whoever refuses our account or finds that we
+    /// ask too much is not down, and whoever looks into the request is in no trouble with us at all.
+    pub(super) const fn over_by(kind: Kind) -> &'static [Self] {
+        match kind {
+            Kind::Busy | Kind::Account => &[Self::Down],
+            Kind::Down | Kind::Garbled | Kind::Gone => &[],
+            Kind::InvalidInput | Kind::Moderated | Kind::Failed => &Self::ALL,
+        }
+    }
+
     pub(super) const fn kind(self) -> Kind {
         match self {
             Self::Busy => Kind::Busy,
@@ -66,9 +76,10 @@ pub(super) struct Circuit {
 }
 
 pub(super) async fn measured(pool: &PgPool) -> sqlx::Result<HashMap<RouteId, Measured>> {
-    let rows = sqlx::query!("select route, success, seconds, updated_at from route_health").fetch_all(pool).await?;
+    let rows =
+        sqlx::query!("select route, success, steady_seconds, updated_at from route_health").fetch_all(pool).await?;
     let measured = rows.into_iter().map(|row| {
-        let measured = Measured { success: row.success, seconds: row.seconds, updated_at: row.updated_at };
+        let measured = Measured { success: row.success, seconds: row.steady_seconds, updated_at: row.updated_at };
         (RouteId(row.route), measured)
     });
     Ok(measured.collect())
@@ -80,15 +91,22 @@ pub(super) async fn circuits(pool: &PgPool) -> sqlx::Result<HashMap<(RouteId, Cl
     Ok(rows.into_iter().map(|row| ((RouteId(row.route), row.class), Circuit { open_until: row.open_until })).collect())
 }
 
-/// Counts a run, a tenth for the newest.
+/// Counts a run, a tenth for the newest. What choices go by follows the measured time only when that has moved by more
+/// than a tenth, so that noise does not make them alternate.
 pub(super) async fn measure(pool: &PgPool, route: &RouteId, seconds: Option<f64>, now: Timestamp) -> sqlx::Result<()> {
     let success = f64::from(u8::from(seconds.is_some()));
     sqlx::query!(
         "
-        insert into route_health as h (route, success, seconds, updated_at) values ($1, 0.9 + 0.1 * $2::float8, $3, $4)
+        insert into route_health as h (route, success, seconds, steady_seconds, updated_at)
+        values ($1, 0.9 + 0.1 * $2::float8, $3::float8, $3::float8, $4)
         on conflict (route) do update set
             success = 0.9 * h.success + 0.1 * $2::float8,
             seconds = coalesce(0.8 * h.seconds + 0.2 * $3::float8, $3, h.seconds),
+            steady_seconds = case
+                when coalesce(0.8 * h.seconds + 0.2 * $3::float8, $3, h.seconds)
+                    between h.steady_seconds / 1.1 and h.steady_seconds * 1.1 then h.steady_seconds
+                else coalesce(0.8 * h.seconds + 0.2 * $3::float8, $3, h.seconds)
+            end,
             updated_at = $4
         ",
         route.0,
@@ -167,10 +185,18 @@ pub(super) async fn take_probe(
     Ok(done.rows_affected() > 0)
 }
 
-/// Closes the circuits of a route. How often they opened lately is remembered, against flapping.
-pub(super) async fn close(pool: &PgPool, route: &RouteId) -> sqlx::Result<()> {
-    sqlx::query!("update circuit set failures = 0, open_until = null where route = $1 and (failures > 0 or open_until is not null)", route.0)
-        .execute(pool)
-        .await?;
-    Ok(())
+/// Closes circuits of a route. How often they opened lately is remembered, against flapping.
+pub(super) async fn close(pool: &PgPool, route: &RouteId, classes: &[Class]) -> sqlx::Result<bool> {
+    let classes: Vec<_> = classes.iter().map(|class| class.as_str().to_owned()).collect();
+    let done = sqlx::query!(
+        "
+        update circuit set failures = 0, open_until = null
+        where route = $1 and class = any ($2) and (failures > 0 or open_until is not null)
+        ",
+        route.0,
+        &classes
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }

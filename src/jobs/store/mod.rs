@@ -16,7 +16,7 @@ pub use work::Claimed;
 pub(super) use work::{claim, delete_stopping, note_late_handle, prolong};
 
 /// Where a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Stage {
     /// Waits for one of the plan's places.

@@ -58,6 +58,8 @@ pub struct Claimed {
     pub estimated_seconds: u32,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// Until when nobody else can have it, unless the lease is prolonged.
+    pub held_until: Timestamp,
 }
 
 /// Takes what is due, under a lease; of the upstreams in `free` not more than so many.
@@ -133,6 +135,7 @@ pub(in crate::jobs) async fn claim(
             credit_cost: row.credit_cost,
             estimated_seconds: number(row.estimated_seconds),
             created_at: row.created_at,
+            held_until: until,
         })
         .collect())
 }

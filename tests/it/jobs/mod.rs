@@ -6,5 +6,6 @@ mod idempotency;
 mod life;
 mod limits;
 mod many;
+mod model;
 mod restart;
 mod upkeep;
