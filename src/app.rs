@@ -105,7 +105,7 @@ impl App {
             accounts: Accounts::new(pool.clone(), clock.clone(), config.plans.clone(), &tracker),
             jobs: Jobs::new(pool.clone(), clock.clone(), bus.clone(), &tracker),
             webhooks: Webhooks::new(pool.clone(), clock.clone()),
-            health: RouteHealth::new(pool.clone(), clock.clone(), bus.clone()),
+            health: RouteHealth::new(pool.clone(), clock.clone(), bus.clone(), &tracker),
             catalog: RwLock::new(Arc::new(catalog)),
             reads: Reads::default(),
             config,

@@ -118,7 +118,7 @@ const TEST_CREDITS: Credits = Credits::new(100_000);
 impl Accounts {
     /// The accounts in this database; statements of concurrent requests are gathered on the tracker's tasks.
     pub fn new(pool: PgPool, clock: Clock, plans: Plans, tracker: &TaskTracker) -> Self {
-        let usages = Batcher::start(&pool, tracker, (1, 256), async |pool, batch| store::usages(&pool, &batch).await);
+        let usages = Batcher::start(&pool, tracker, 256, async |pool, batch| store::usages(&pool, &batch).await);
         Self { pool, clock, plans: RwLock::new(plans), remembered: RwLock::default(), usages }
     }
 

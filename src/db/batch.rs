@@ -39,8 +39,8 @@ where
     I: Clone + Send + Sync + 'static,
     O: Send + 'static,
 {
-    /// Starts it: at most `lanes` batches of at most `size` items are under way at once. `statement` answers item by item.
-    pub fn start<F, R>(pool: &PgPool, tracker: &TaskTracker, (lanes, size): (usize, usize), statement: F) -> Self
+    /// Starts it: batches have at most `size` items. `statement` answers item by item.
+    pub fn start<F, R>(pool: &PgPool, tracker: &TaskTracker, size: usize, statement: F) -> Self
     where
         F: Fn(PgPool, Vec<I>) -> R + Send + Sync + 'static,
         R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
@@ -48,7 +48,7 @@ where
         let (queue, mut waiting) = mpsc::channel(MAX_WAITING);
         let pool = pool.clone();
         let run = move |batch| statement(pool.clone(), batch);
-        let (run, lanes, spawner) = (Arc::new(run), Arc::new(Semaphore::new(lanes)), tracker.clone());
+        let (run, lanes, spawner) = (Arc::new(run), Arc::new(Semaphore::new(lanes())), tracker.clone());
         tracker.spawn(async move {
             loop {
                 let Ok(lane) = lanes.clone().acquire_owned().await else { return };
@@ -72,6 +72,11 @@ where
         self.queue.try_send(Waiting { item, answer }).map_err(|_| Overloaded)?;
         Ok(outcome.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)))
     }
+}
+
+/// Batches of a kind under way at once: one for each two cores. More of them are smaller, and cost more.
+fn lanes() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 async fn serve<I, O, F, R>(run: &F, batch: Vec<Waiting<I, O>>)

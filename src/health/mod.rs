@@ -21,11 +21,11 @@ use std::{
 use chrono::TimeDelta;
 use sqlx::PgPool;
 use tokio::sync::broadcast::error::RecvError;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     catalog::{self, RouteId},
-    db::Bus,
+    db::{Batcher, Bus},
     domain::{Clock, Timestamp, fault::Kind},
 };
 pub use store::Class;
@@ -50,6 +50,7 @@ pub struct RouteHealth {
     clock: Clock,
     bus: Arc<Bus>,
     known: RwLock<Known>,
+    runs: Batcher<store::Run, ()>,
     /// Counts the readings asked for; the one that is being done, or was done last, has served so many of them.
     asked: AtomicU64,
     served: tokio::sync::Mutex<u64>,
@@ -72,8 +73,16 @@ pub enum Gate {
 
 impl RouteHealth {
     /// The health in this database; empty until it is read.
-    pub fn new(pool: PgPool, clock: Clock, bus: Arc<Bus>) -> Self {
-        Self { pool, clock, bus, known: RwLock::default(), asked: AtomicU64::default(), served: Default::default() }
+    pub fn new(pool: PgPool, clock: Clock, bus: Arc<Bus>, tracker: &TaskTracker) -> Self {
+        Self {
+            runs: Batcher::start(&pool, tracker, 1024, store::measure),
+            pool,
+            clock,
+            bus,
+            known: RwLock::default(),
+            asked: AtomicU64::default(),
+            served: Default::default(),
+        }
     }
 
     /// What a choice should know of a route.
@@ -138,9 +147,10 @@ impl RouteHealth {
     }
 
     /// A run ended; `took` where it succeeded.
-    pub async fn ended(&self, route: &RouteId, took: Option<Duration>) -> sqlx::Result<()> {
-        store::measure(&self.pool, route, took.map(|took| took.as_secs_f64()), self.clock.now()).await?;
-        self.changed().await
+    pub async fn ended(&self, route: &RouteId, took: Option<Duration>) -> anyhow::Result<()> {
+        let seconds = took.map(|took| took.as_secs_f64());
+        self.runs.run(store::Run { route: route.clone(), seconds, ended_at: self.clock.now() }).await??;
+        Ok(self.changed().await?)
     }
 
     async fn changed(&self) -> sqlx::Result<()> {

@@ -64,8 +64,8 @@ pub struct Jobs {
     settlements: Batcher<store::Settlement, store::Settled>,
 }
 
-/// Batches of a kind under way at once, and how many items each has at most.
-const BATCHES: (usize, usize) = (2, 64);
+/// How many items a batch has at most.
+const BATCH: usize = 128;
 
 /// Which generations a list shows.
 #[derive(Clone, Debug, Default)]
@@ -157,14 +157,14 @@ impl Jobs {
     /// The jobs in this database; statements of concurrent requests are gathered on the tracker's tasks.
     pub fn new(pool: PgPool, clock: Clock, bus: Arc<Bus>, tracker: &TaskTracker) -> Self {
         Self {
-            admissions: Batcher::start(&pool, tracker, BATCHES, store::admit),
-            lookups: Batcher::start(&pool, tracker, BATCHES, store::find_many),
-            intents: Batcher::start(&pool, tracker, BATCHES, advance::intend),
-            returns: Batcher::start(&pool, tracker, BATCHES, advance::put_back),
-            acceptances: Batcher::start(&pool, tracker, BATCHES, advance::accept),
-            looks: Batcher::start(&pool, tracker, BATCHES, advance::look),
-            results: Batcher::start(&pool, tracker, BATCHES, advance::store),
-            settlements: Batcher::start(&pool, tracker, BATCHES, store::settle),
+            admissions: Batcher::start(&pool, tracker, BATCH, store::admit),
+            lookups: Batcher::start(&pool, tracker, BATCH, store::find_many),
+            intents: Batcher::start(&pool, tracker, BATCH, advance::intend),
+            returns: Batcher::start(&pool, tracker, BATCH, advance::put_back),
+            acceptances: Batcher::start(&pool, tracker, BATCH, advance::accept),
+            looks: Batcher::start(&pool, tracker, BATCH, advance::look),
+            results: Batcher::start(&pool, tracker, BATCH, advance::store),
+            settlements: Batcher::start(&pool, tracker, BATCH, store::settle),
             pool,
             clock,
             bus,
