@@ -93,6 +93,9 @@ pub enum Pace {
 /// Is told the number of each accepted request and when its answer was read.
 pub type Accepted = Arc<dyn Fn(u64, Instant) + Send + Sync>;
 
+/// How long requests of a schedule that are due may still be sent after its end.
+const GRACE: Duration = Duration::from_millis(250);
+
 /// What to send.
 #[derive(Clone)]
 pub struct Load {
@@ -107,6 +110,12 @@ pub struct Load {
     /// The numbers of requests.
     pub numbers: Arc<AtomicU64>,
     pub accepted: Option<Accepted>,
+}
+
+impl Load {
+    fn grace(&self) -> Duration {
+        if matches!(self.pace, Pace::Open(_)) { GRACE } else { Duration::ZERO }
+    }
 }
 
 /// What came of it.
@@ -188,10 +197,10 @@ async fn send_all(load: Load) -> Outcome {
     if let Some(pacer) = pacer {
         pacer.join().unwrap();
     }
-    let seconds = begun.elapsed().as_secs_f64();
+    let elapsed = begun.elapsed().saturating_sub(shared.load.grace());
     let unsent = u64::try_from(shared.turns.available_permits()).unwrap_or_default();
     let mut outcome = std::mem::take(&mut *shared.outcome.lock().unwrap());
-    outcome.seconds = seconds;
+    outcome.seconds = elapsed.as_secs_f64();
     outcome.unsent = if matches!(shared.load.pace, Pace::Open(_)) { unsent } else { 0 };
     outcome.times.sort_unstable();
     outcome
@@ -238,7 +247,7 @@ async fn connection(shared: Arc<Shared>, n: usize) {
 impl Shared {
     /// Waits for the next turn; when it was due, or nothing at the end.
     async fn next(&self) -> Option<Instant> {
-        let end = self.begun + self.load.lasts;
+        let end = self.begun + self.load.lasts + self.load.grace();
         let taken = self.taken.fetch_add(1, Ordering::Relaxed);
         if taken >= self.load.at_most {
             return None;

@@ -133,6 +133,7 @@ fn main() -> ExitCode {
             }
         }),
     };
+    runtime.shutdown_background();
     let Some(report) = report else { return ExitCode::FAILURE };
     publish(&args, &report);
     ExitCode::from(u8::from(report.fails() > 0))

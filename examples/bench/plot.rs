@@ -36,7 +36,7 @@ pub fn svg(report: &Report) -> String {
 fn bars(into: &mut String, rows: &[Row]) -> f64 {
     let rows: Vec<&Row> =
         rows.iter().filter(|row| row.unit == "/s" && (row.limit.is_some() || row.bare.is_some())).collect();
-    let ratios = rows.iter().flat_map(|row| [row.of_limit(), row.of_bare()]).flatten();
+    let ratios = rows.iter().flat_map(|row| [row.of_limit, row.of_bare]).flatten();
     let most = ratios.fold(1.0, f64::max);
     let x = |ratio: f64| LEFT + SPAN * ratio / most;
     text(into, 20.0, 30.0, "title", "Throughput of the gateway, as a multiple of …");
@@ -51,7 +51,7 @@ fn bars(into: &mut String, rows: &[Row]) -> f64 {
     for row in rows {
         text(into, 20.0, y + BAR, "", &row.name);
         text(into, 20.0, y + BAR + 15.0, "small", &format!("{} {}", short(row.figure), row.unit));
-        for (class, ratio) in [("limit", row.of_limit()), ("bare", row.of_bare())] {
+        for (class, ratio) in [("limit", row.of_limit), ("bare", row.of_bare)] {
             if let Some(ratio) = ratio {
                 let width = x(ratio) - LEFT;
                 writeln!(

@@ -28,6 +28,8 @@ pub struct Row {
     pub limit: Option<f64>,
     /// What the bare server does.
     pub bare: Option<f64>,
+    pub of_limit: Option<f64>,
+    pub of_bare: Option<f64>,
     pub goal: String,
     pub met: Option<bool>,
     pub cost: Option<Cost>,
@@ -108,16 +110,10 @@ impl Row {
         }
     }
 
-    fn ratio(&self, to: Option<f64>) -> Option<f64> {
-        to.filter(|to| *to > 0.0).map(|to| self.figure / to)
-    }
-
-    pub fn of_limit(&self) -> Option<f64> {
-        self.ratio(self.limit)
-    }
-
-    pub fn of_bare(&self) -> Option<f64> {
-        self.ratio(self.bare)
+    /// Sets the figure beside its references.
+    pub fn compare(&mut self) {
+        let ratio = |to: Option<f64>| to.filter(|to| *to > 0.0).map(|to| self.figure / to);
+        (self.of_limit, self.of_bare) = (ratio(self.limit), ratio(self.bare));
     }
 }
 
@@ -143,8 +139,8 @@ impl Report {
                 row.unit,
                 or_dash(row.limit),
                 or_dash(row.bare),
-                or_dash(row.of_limit()),
-                or_dash(row.of_bare()),
+                or_dash(row.of_limit),
+                or_dash(row.of_bare),
                 row.goal,
                 row.fails
             )
@@ -161,9 +157,9 @@ impl Report {
                 "| {} | {load}: {}/s | {} | {} | {} | {} | {:.3} | {:.3} | {} |",
                 row.name,
                 short(cost.per_second),
-                short(cost.p50_ms),
-                short(cost.p95_ms),
-                short(cost.p99_ms),
+                time(cost.p50_ms),
+                time(cost.p95_ms),
+                time(cost.p99_ms),
                 short(cost.rss_mb),
                 cost.server_cpu,
                 cost.postgres_cpu,
@@ -200,9 +196,9 @@ impl Curve {
         let line = |values: &mut dyn Iterator<Item = f64>| values.map(short).collect::<Vec<_>>().join(" | ");
         writeln!(text, "| a second | {} |", line(&mut self.points.iter().map(|(_, value)| *value))).unwrap();
         if !self.beside.is_empty() {
-            writeln!(text, "| with an empty table, in the same round | {} |", line(&mut self.beside.iter().copied()))
+            writeln!(text, "| with a small table, in the same rounds | {} |", line(&mut self.beside.iter().copied()))
                 .unwrap();
-            writeln!(text, "| cost of one, empty table = 1 | {} |", line(&mut self.costs())).unwrap();
+            writeln!(text, "| cost of one, small table = 1 | {} |", line(&mut self.costs())).unwrap();
         }
     }
 
@@ -210,6 +206,11 @@ impl Curve {
     pub fn costs(&self) -> impl Iterator<Item = f64> {
         self.points.iter().zip(&self.beside).map(|((_, value), beside)| beside / value.max(1e-9))
     }
+}
+
+/// A time that was taken.
+fn time(milliseconds: f64) -> String {
+    or_dash(Some(milliseconds).filter(|time| *time > 0.0))
 }
 
 fn or_dash(value: Option<f64>) -> String {

@@ -29,6 +29,7 @@ pub async fn measure(bench: &Bench) -> Row {
     row.bare = Some(bare.rss_mb());
     bare.kill().await;
     row.figure = median(rss);
+    row.compare();
     let ready = median(ready);
     row.detail("start to ready", format!("{ready:.0} ms"));
     let binary = binary_mb(&mut row);

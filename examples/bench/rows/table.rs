@@ -90,7 +90,8 @@ async fn lives(bench: &Bench, databases: [&str; 2], row: &mut Row) -> (f64, f64)
         [Server::gateway(bench, "all", databases[0]).await, Server::gateway(bench, "all", databases[1]).await];
     for round in 0..=bench.args.rounds {
         quiet(bench).await;
-        for (server, results) in servers.iter().zip(&mut results) {
+        for turn in turns(round) {
+            let (server, results) = (&servers[turn], &mut results[turn]);
             let load = closed(bench, &[server], &pipeline::pictures(bench));
             let cost = pipeline::lives(bench, server, &load, row).await;
             // The first warms up.
@@ -111,14 +112,20 @@ async fn in_turns(bench: &Bench, servers: &[Server; 2], loads: [Load; 2], row: &
         warm_up(load).await;
     }
     let mut results = [Vec::new(), Vec::new()];
-    for _ in 0..bench.args.rounds {
+    for round in 0..bench.args.rounds {
         quiet(bench).await;
-        for ((server, load), results) in servers.iter().zip(&loads).zip(&mut results) {
-            results.push(measure(bench, &[server], load.clone(), row).await.per_second);
+        for turn in turns(round) {
+            let cost = measure(bench, &[&servers[turn]], loads[turn].clone(), row).await;
+            results[turn].push(cost.per_second);
         }
     }
     let [small, large] = results.map(median);
     (small, large)
+}
+
+/// Who goes first changes from round to round.
+fn turns(round: u32) -> [usize; 2] {
+    if round.is_multiple_of(2) { [0, 1] } else { [1, 0] }
 }
 
 /// How long half of the months take to go.
