@@ -39,15 +39,15 @@ fn bars(into: &mut String, rows: &[Row]) -> f64 {
     let ratios = rows.iter().flat_map(|row| [row.of_limit, row.of_bare]).flatten();
     let most = ratios.fold(1.0, f64::max);
     let x = |ratio: f64| LEFT + SPAN * ratio / most;
-    text(into, 20.0, 30.0, "title", "Throughput of the gateway, as a multiple of …");
+    text(into, 20.0, 30.0, "title", "Throughput of the gateway, as a multiple of");
     for (n, (class, name)) in
-        [("limit", "… pgbench with one ideal statement"), ("bare", "… the bare server")].into_iter().enumerate()
+        [("limit", "pgbench with one ideal statement"), ("bare", "the bare server")].into_iter().enumerate()
     {
-        let left = 370.0 + 240.0 * f64::from(u8::try_from(n).unwrap());
-        writeln!(into, "<rect class=\"{class}\" x=\"{left}\" y=\"19\" width=\"12\" height=\"12\"/>").unwrap();
-        text(into, left + 18.0, 30.0, "", name);
+        let left = LEFT + 260.0 * f64::from(u8::try_from(n).unwrap());
+        writeln!(into, "<rect class=\"{class}\" x=\"{left}\" y=\"43\" width=\"12\" height=\"12\"/>").unwrap();
+        text(into, left + 18.0, 54.0, "", name);
     }
-    let mut y = 50.0;
+    let mut y = 76.0;
     for row in rows {
         text(into, 20.0, y + BAR, "", &row.name);
         text(into, 20.0, y + BAR + 15.0, "small", &format!("{} {}", short(row.figure), row.unit));
@@ -65,7 +65,7 @@ fn bars(into: &mut String, rows: &[Row]) -> f64 {
         }
         y += 14.0;
     }
-    writeln!(into, "<line class=\"one\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"44\" y2=\"{y}\"/>", x(1.0)).unwrap();
+    writeln!(into, "<line class=\"one\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"70\" y2=\"{y}\"/>", x(1.0)).unwrap();
     text(into, x(1.0) - 4.0, y + 14.0, "small", "1");
     y + 14.0
 }

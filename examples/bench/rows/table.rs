@@ -131,6 +131,11 @@ fn turns(round: u32) -> [usize; 2] {
 /// How long half of the months take to go.
 async fn retention(bench: &Bench, own: &str, row: &mut Row) {
     let pool = bench.cluster.pool(own).await;
+    let size: String = sqlx::query_scalar("select pg_size_pretty(pg_database_size(current_database()))")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    row.detail("size of the database", size);
     let count = "select count(*) from generation";
     let before: i64 = sqlx::query_scalar(count).fetch_one(&pool).await.unwrap();
     let begun = Instant::now();
