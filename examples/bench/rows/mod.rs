@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::{
     Bench, TEMPLATE, data,
     load::{Idempotency, Request},
-    report::{Curve, Row},
+    report::{Report, short},
 };
 
 /// What `--only` takes.
@@ -30,8 +30,8 @@ pub const NAMES: [&str; 12] = [
     "overload",
 ];
 
-pub async fn measure_all(bench: &Bench) -> (Vec<Row>, Vec<Curve>) {
-    let (mut rows, mut curves) = (Vec::new(), Vec::new());
+/// Measures what was asked for; what is done is kept, whatever becomes of the rest.
+pub async fn measure_all(bench: &Bench, report: &mut Report) {
     for name in NAMES.into_iter().filter(|name| bench.args.wants(name)) {
         eprintln!("{name} …");
         let row = match name {
@@ -42,15 +42,16 @@ pub async fn measure_all(bench: &Bench) -> (Vec<Row>, Vec<Curve>) {
             "lifecycles" => pipeline::lifecycles(bench).await,
             "image" => pipeline::image(bench).await,
             "flight" => flight::measure(bench).await,
-            "rows" => table::rows(bench, &mut curves).await,
-            "processes" => table::processes(bench, &mut curves).await,
+            "rows" => table::rows(bench, &mut report.curves).await,
+            "processes" => table::processes(bench, &mut report.curves).await,
             "webhooks" => pipeline::webhooks(bench).await,
             "idle" => idle::measure(bench).await,
             _ => api::overload(bench).await,
         };
-        rows.push(row);
+        eprintln!("  {} {}", short(row.figure), row.unit);
+        report.rows.push(row);
+        bench.args.keep(report);
     }
-    (rows, curves)
 }
 
 /// A database of its own for a row.
