@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::AtomicU64},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -22,23 +22,33 @@ pub struct Meter {
     servers: f64,
     postgres: f64,
     wal: f64,
+    others: f64,
+    begun: Instant,
+}
+
+/// Seconds of CPU of everything that is not measured.
+fn others(ours: f64) -> f64 {
+    proc::machine().0 - proc::cpu(std::process::id()) - ours
 }
 
 impl Meter {
     pub async fn start(bench: &Bench, servers: &[&Server]) -> Self {
         let pids: Vec<u32> = servers.iter().map(|server| server.pid()).collect();
-        let used = pids.iter().copied().map(proc::cpu).sum();
-        Self { pids, servers: used, postgres: bench.cluster.cpu(), wal: bench.cluster.wal().await }
+        let (servers, wal) = (pids.iter().copied().map(proc::cpu).sum(), bench.cluster.wal().await);
+        let postgres = bench.cluster.cpu();
+        Self { pids, servers, postgres, wal, others: others(servers + postgres), begun: Instant::now() }
     }
 
     /// What so many pieces of work cost.
     #[expect(clippy::cast_precision_loss, reason = "a count")]
     pub async fn stop(&self, bench: &Bench, count: usize) -> Cost {
         let (count, thousands) = (count.max(1) as f64, count.max(1) as f64 / 1e3);
+        let (servers, postgres) = (self.pids.iter().copied().map(proc::cpu).sum::<f64>(), bench.cluster.cpu());
         Cost {
+            others_cores: (others(servers + postgres) - self.others) / self.begun.elapsed().as_secs_f64(),
             rss_mb: self.pids.iter().copied().map(proc::rss_mb).sum(),
-            server_cpu: (self.pids.iter().copied().map(proc::cpu).sum::<f64>() - self.servers) / thousands,
-            postgres_cpu: (bench.cluster.cpu() - self.postgres) / thousands,
+            server_cpu: (servers - self.servers) / thousands,
+            postgres_cpu: (postgres - self.postgres) / thousands,
             wal_bytes: (bench.cluster.wal().await - self.wal) / count,
             ..Cost::default()
         }
@@ -101,7 +111,7 @@ pub async fn quiet(bench: &Bench) {
     if bench.args.quick {
         return;
     }
-    for _ in 0..30 {
+    for _ in 0..10 {
         let (busy, all) = proc::machine();
         tokio::time::sleep(Duration::from_secs(1)).await;
         let (busy_now, all_now) = proc::machine();

@@ -54,13 +54,14 @@ fn memory(pid: u32, what: &str) -> f64 {
     kilobytes.unwrap_or_default() / 1024.0
 }
 
-/// Ticks of the machine since its start: busy ones, and all.
+/// Seconds of CPU of the machine since its start: busy ones, and all.
 pub fn machine() -> (f64, f64) {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     let fields: Vec<f64> =
         text.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8).flat_map(str::parse).collect();
     let all: f64 = fields.iter().sum();
-    (all - fields.get(3).unwrap_or(&0.0) - fields.get(4).unwrap_or(&0.0), all)
+    let busy = all - fields.get(3).unwrap_or(&0.0) - fields.get(4).unwrap_or(&0.0);
+    (busy / TICKS, all / TICKS)
 }
 
 /// The processor's name.

@@ -54,6 +54,8 @@ pub struct Cost {
     pub postgres_cpu: f64,
     pub load_cpu: f64,
     pub wal_bytes: f64,
+    /// Cores that the rest of the machine was busy with meanwhile.
+    pub others_cores: f64,
 }
 
 /// A figure as something else grows.
@@ -79,6 +81,7 @@ impl Cost {
             postgres_cpu: of(|cost| cost.postgres_cpu),
             load_cpu: of(|cost| cost.load_cpu),
             wal_bytes: of(|cost| cost.wal_bytes),
+            others_cores: of(|cost| cost.others_cores),
         }
     }
 }
@@ -146,15 +149,15 @@ impl Report {
             )
             .unwrap();
         }
-        text += "\n| work | load | p50 ms | p95 ms | p99 ms | RSS MB | gateway CPU s/1,000 | PostgreSQL CPU s/1,000 | WAL bytes each |\n";
-        text += "| --- | --: | --: | --: | --: | --: | --: | --: | --: |\n";
+        text += "\n| work | load | p50 ms | p95 ms | p99 ms | RSS MB | gateway CPU s/1,000 | PostgreSQL CPU s/1,000 | WAL bytes each | cores busy otherwise |\n";
+        text += "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n";
         for (row, load, cost) in self.rows.iter().flat_map(|row| {
             let full = row.cost.map(|cost| (row, "full", cost));
             full.into_iter().chain(row.half.map(|cost| (row, "half", cost)))
         }) {
             writeln!(
                 text,
-                "| {} | {load}: {}/s | {} | {} | {} | {} | {:.3} | {:.3} | {} |",
+                "| {} | {load}: {}/s | {} | {} | {} | {} | {:.3} | {:.3} | {} | {:.2} |",
                 row.name,
                 short(cost.per_second),
                 time(cost.p50_ms),
@@ -163,7 +166,8 @@ impl Report {
                 short(cost.rss_mb),
                 cost.server_cpu,
                 cost.postgres_cpu,
-                short(cost.wal_bytes)
+                short(cost.wal_bytes),
+                cost.others_cores.max(0.0)
             )
             .unwrap();
         }
