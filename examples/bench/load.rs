@@ -161,7 +161,7 @@ pub async fn run(load: Load) -> Outcome {
     tokio::task::spawn_blocking(move || {
         let begun = proc::thread_cpu();
         let mut outcome = on_one_thread(send_all(load));
-        outcome.cpu = proc::thread_cpu() - begun;
+        outcome.cpu += proc::thread_cpu() - begun;
         outcome
     })
     .await
@@ -194,28 +194,33 @@ async fn send_all(load: Load) -> Outcome {
         tasks.spawn(connection(shared.clone(), n));
     }
     while tasks.join_next().await.is_some() {}
-    if let Some(pacer) = pacer {
-        pacer.join().unwrap();
-    }
+    let schedule_cpu = pacer.map(|pacer| pacer.join().unwrap()).unwrap_or_default();
     let elapsed = begun.elapsed().saturating_sub(shared.load.grace());
     let unsent = u64::try_from(shared.turns.available_permits()).unwrap_or_default();
     let mut outcome = std::mem::take(&mut *shared.outcome.lock().unwrap());
+    outcome.cpu = schedule_cpu;
     outcome.seconds = elapsed.as_secs_f64();
     outcome.unsent = if matches!(shared.load.pace, Pace::Open(_)) { unsent } else { 0 };
     outcome.times.sort_unstable();
     outcome
 }
 
-/// Gives out the turns of a schedule. A thread sleeps more exactly than a timer of the runtime.
-fn pace(rate: f64, shared: Arc<Shared>) -> std::thread::JoinHandle<()> {
+/// The least a schedule sleeps: what is due meanwhile goes out together, that much late at most.
+const TICK: Duration = Duration::from_micros(200);
+
+/// Gives out the turns of a schedule, on a thread, which sleeps more exactly than a timer of the runtime; the CPU it used.
+fn pace(rate: f64, shared: Arc<Shared>) -> std::thread::JoinHandle<f64> {
     std::thread::spawn(move || {
         let mut given = 0_u32;
         loop {
             let due = shared.begun + Duration::from_secs_f64(f64::from(given) / rate);
             if due > shared.begun + shared.load.lasts {
-                return;
+                return proc::thread_cpu();
             }
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            let wait = due.saturating_duration_since(Instant::now());
+            if !wait.is_zero() {
+                std::thread::sleep(wait.max(TICK));
+            }
             shared.turns.add_permits(1);
             given += 1;
         }
