@@ -8,6 +8,7 @@ use doitong::{
 use futures_util::{StreamExt as _, stream};
 use rand::{SeedableRng as _, rngs::StdRng};
 use sqlx::{PgPool, Row as _};
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::load::NUMBER;
@@ -40,7 +41,7 @@ pub struct Account {
 pub async fn open_accounts(pool: &PgPool) -> Vec<Account> {
     let mut plans = Config::load(None).unwrap().plans;
     plans.enterprise = PLAN;
-    let accounts = Accounts::new(pool.clone(), Clock::default(), plans);
+    let accounts = Accounts::new(pool.clone(), Clock::default(), plans, &TaskTracker::new());
     let open = async |n: usize| {
         let mut rng = StdRng::seed_from_u64(n as u64);
         let mut key = async |mode: Mode| {
