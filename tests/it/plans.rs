@@ -117,7 +117,8 @@ async fn no_statement_reads_a_whole_table_that_grows() {
     let (mut looked_at, mut faults) = (0, Vec::new());
     for (statement, parameters) in statements() {
         let is_plain = ["select", "with", "insert", "update", "delete"].iter().any(|verb| statement.starts_with(verb));
-        if !is_plain || WHOLE_TABLES.iter().any(|start| statement.starts_with(start)) {
+        let words = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+        if !is_plain || WHOLE_TABLES.iter().any(|start| words.starts_with(start)) {
             continue;
         }
         looked_at += 1;
