@@ -1,7 +1,9 @@
 //! Which route serves a request.
 //!
 //! Where the provider is named, its models are tried in order (the default first) and their routes in order; what is
-//! not configured, has an open circuit or costs too much is passed by. In test mode nothing is.
+//! not configured, has an open circuit or costs too much is passed by. In test mode nothing is. Where the routes that
+//! carry the request are not configured and others of the model are, it is served by these at the nearest values they
+//! take.
 //!
 //! A specialist is tried only where its name is given or no other model can serve.
 //!
@@ -23,7 +25,7 @@ use super::{
     Catalog, RouteRef,
     accept::{Request, Scope, Served},
     conditions, configured,
-    options::Resolved,
+    options::{self, Resolved},
     price,
     request::{Choice, Conditions, Refusal, RefusalKind, RouteId},
     spec::{Provider, Route},
@@ -79,7 +81,10 @@ pub(super) fn candidates<'a>(request: &Request<'a>, cx: &Conditions<'_>) -> Resu
     }
     let waiting: Vec<_> = fitting.iter().map(|one| one.at.route).collect();
     let not_configured = not_configured(request.catalog, &request.scope, &waiting);
-    let ready: Vec<_> = fitting.into_iter().filter(|one| configured(cx, one.at.route)).collect();
+    let mut ready: Vec<_> = fitting.into_iter().filter(|one| configured(cx, one.at.route)).collect();
+    if ready.is_empty() {
+        ready = bent(request, cx)?;
+    }
     if ready.is_empty() {
         return Err(Refusal::plain(RefusalKind::Unavailable, not_configured));
     }
@@ -97,7 +102,6 @@ pub(super) fn candidates<'a>(request: &Request<'a>, cx: &Conditions<'_>) -> Resu
 fn routes<'a>(request: &Request<'a>, served: Served<'a>, cx: &Conditions<'_>) -> Vec<Candidate<'a>> {
     let Served { provider, model, resolved } = served;
     let resolved = Rc::new(resolved);
-    let text = resolved.text.as_deref();
     let carries = |route: &Route| {
         let lacks =
             route.lacks.iter().any(|name| request.options.contains_key(name) && resolved.options.contains_key(name));
@@ -105,21 +109,52 @@ fn routes<'a>(request: &Request<'a>, served: Served<'a>, cx: &Conditions<'_>) ->
     };
     let routes = (0_u32..).zip(&model.routes).filter(|(_, route)| carries(route));
     routes
-        .map(|(place, route)| {
-            let id = super::route_id(provider, model, route);
-            let health = (cx.health)(&id);
-            Candidate {
-                at: RouteRef { provider, model, route },
-                cost: price::credits(&route.price, model, &resolved.options, &request.given, text),
-                resolved: Rc::clone(&resolved),
-                place,
-                seconds: health.seconds.filter(|one| *one > 0.0).unwrap_or_else(|| f64::from(route.typical_seconds)),
-                success: if health.success.is_finite() { health.success.clamp(0.0, 1.0) } else { 1.0 },
-                open: health.open && cx.mode == Mode::Live,
-                id,
-            }
-        })
+        .map(|(place, route)| candidate(request, RouteRef { provider, model, route }, place, Rc::clone(&resolved), cx))
         .collect()
+}
+
+/// Where no route that carries the request is configured: the routes that are, at the nearest values they take.
+fn bent<'a>(request: &Request<'a>, cx: &Conditions<'_>) -> Result<Vec<Candidate<'a>>, Refusal> {
+    let (mut found, mut refused) = (Vec::new(), None);
+    for Served { provider, model, resolved } in request.served(cx.today)? {
+        let here = (0_u32..).zip(&model.routes).filter(|(_, route)| configured(cx, route));
+        for (place, route) in here {
+            match options::bend(request, model, route, &resolved) {
+                Ok(Some(bent)) => {
+                    let at = RouteRef { provider, model, route };
+                    found.push(candidate(request, at, place, Rc::new(bent), cx));
+                }
+                Ok(None) => {}
+                Err(refusal) => refused = refused.or(Some(refusal)),
+            }
+        }
+    }
+    match refused {
+        Some(refusal) if found.is_empty() => Err(refusal),
+        _ => Ok(found),
+    }
+}
+
+fn candidate<'a>(
+    request: &Request<'a>,
+    at: RouteRef<'a>,
+    place: u32,
+    resolved: Rc<Resolved>,
+    cx: &Conditions<'_>,
+) -> Candidate<'a> {
+    let RouteRef { provider, model, route } = at;
+    let id = super::route_id(provider, model, route);
+    let health = (cx.health)(&id);
+    Candidate {
+        at,
+        cost: price::credits(&route.price, model, &resolved.options, &request.given, resolved.text.as_deref()),
+        resolved,
+        place,
+        seconds: health.seconds.filter(|one| *one > 0.0).unwrap_or_else(|| f64::from(route.typical_seconds)),
+        success: if health.success.is_finite() { health.success.clamp(0.0, 1.0) } else { 1.0 },
+        open: health.open && cx.mode == Mode::Live,
+        id,
+    }
 }
 
 fn affordable(mut candidates: Vec<Candidate<'_>>, max: Option<Credits>) -> Result<Vec<Candidate<'_>>, Refusal> {
@@ -215,7 +250,7 @@ fn all_open(scope: &Scope<'_>) -> Refusal {
             format!("{} is not available at the moment; try again in a minute, or let the gateway choose", provider.id)
         }
     };
-    Refusal::plain(RefusalKind::Unavailable, message)
+    Refusal::plain(RefusalKind::Down, message)
 }
 
 fn not_configured(catalog: &Catalog, scope: &Scope<'_>, routes: &[&Route]) -> String {

@@ -15,7 +15,7 @@ use super::{
     names::did_you_mean,
     portable::{self, Words},
     request::Refusal,
-    spec::{Constraint, InputName, Model, Need, OptionSpec},
+    spec::{Constraint, InputName, Model, Need, OptionSpec, Route},
     values::{self, Fit},
 };
 use crate::domain::Adjustment;
@@ -37,6 +37,7 @@ pub(super) fn resolve(request: &Request<'_>, model: &Model, instead_of: Option<&
     resolver.fill_in();
     resolver.constrain()?;
     resolver.check_required()?;
+    resolver.leave_room();
     resolver.say();
     resolver.finish()
 }
@@ -186,6 +187,18 @@ impl<'a> Resolver<'a> {
         Err(Refusal::about(super::RefusalKind::Option, format!("options.{name}"), message))
     }
 
+    /// Options that go into the text go unused where the text has no room for them.
+    fn leave_room(&mut self) {
+        let (Some(max), Some(text)) = (self.model.inputs.text_max, self.text.as_deref()) else { return };
+        for (name, _) in self.model.options.iter().filter(|(_, spec)| spec.in_text) {
+            let words = self.options.get(name).and_then(|value| portable::words(self.model.r#type, name, value));
+            if words.is_some_and(|words| add_words(Some(text), &words).chars().count() > max) {
+                self.options.remove(name);
+                self.reasons.insert(name, too_long(max));
+            }
+        }
+    }
+
     fn say(&mut self) {
         for (name, value) in std::mem::take(&mut self.to_say) {
             let Some(words) = portable::words(self.model.r#type, name, &value) else { continue };
@@ -195,8 +208,7 @@ impl<'a> Resolver<'a> {
             let text = add_words(self.text.as_deref(), &words);
             match self.model.inputs.text_max {
                 Some(max) if text.chars().count() > max => {
-                    let reason = format!("said in words it would make the text longer than {max} characters");
-                    self.reasons.insert(name, reason);
+                    self.reasons.insert(name, too_long(max));
                 }
                 _ => {
                     self.text = Some(text);
@@ -224,6 +236,60 @@ impl<'a> Resolver<'a> {
             Some(first) if request.strict => Err(refuse_strictly(request, first)),
             _ => Ok(Resolved { text, options, adjustments }),
         }
+    }
+}
+
+/// What was resolved for a model, brought to the values that one of its routes takes: conditions of the route on
+/// options are met at the nearest value, and portable options it cannot carry go unused. Nothing where the route cannot
+/// serve the request at all.
+pub(super) fn bend(
+    request: &Request<'_>,
+    model: &Model,
+    route: &Route,
+    resolved: &Resolved,
+) -> Result<Option<Resolved>, Refusal> {
+    if !conditions::inputs_hold(&route.with, &route.without, &request.given) {
+        return Ok(None);
+    }
+    let mut bent = resolved.clone();
+    for (name, allowed) in &route.when {
+        let Some(current) = bent.options.get(name).filter(|value| !allowed.contains(value)).cloned() else { continue };
+        let values: Vec<_> = allowed.values().iter().filter(|value| !conditions::is_absent(value)).cloned().collect();
+        bent.change(request, model, name, values::nearest(name, &values, &current, None));
+    }
+    for name in route.lacks.iter().filter(|name| request.options.contains_key(*name)) {
+        if bent.options.contains_key(name) {
+            if portable::value_type(model.r#type, name).is_none() {
+                return Ok(None);
+            }
+            bent.change(request, model, name, None);
+        }
+    }
+    let fits = conditions::hold(&route.when, &[], &[], &bent.options, &request.given);
+    let mut after = Resolver::new(request, model);
+    after.options.clone_from(&bent.options);
+    match bent.adjustments.first() {
+        _ if !fits || after.violation().is_some() => Ok(None),
+        Some(first) if request.strict => Err(refuse_strictly(request, first)),
+        _ => Ok(Some(bent)),
+    }
+}
+
+impl Resolved {
+    /// Uses another value for an option, which is told where the option was asked for.
+    fn change(&mut self, request: &Request<'_>, model: &Model, name: &str, used: Option<Value>) {
+        match &used {
+            Some(value) => self.options.insert(name.to_owned(), value.clone()),
+            None => self.options.remove(name),
+        };
+        let Some(requested) = request.options.get(name) else { return };
+        self.adjustments.retain(|adjustment| adjustment.option != name);
+        self.adjustments.push(Adjustment {
+            option: name.to_owned(),
+            requested: requested.clone(),
+            used: used.unwrap_or_default(),
+            reason: format!("the service that makes {} here does not take it otherwise", model.name),
+        });
     }
 }
 
@@ -257,6 +323,10 @@ fn refuse_strictly(request: &Request<'_>, adjustment: &Adjustment) -> Refusal {
     }
     let field = request.option_field(option);
     request.refuse_option(option, format!("{field} cannot be {requested} exactly: {reason}"))
+}
+
+fn too_long(max: usize) -> String {
+    format!("said in words it would make the text longer than {max} characters")
 }
 
 fn takes_text(model: &Model) -> bool {

@@ -144,8 +144,10 @@ pub enum RefusalKind {
     Model,
     /// `INVALID_INPUT` / `MODEL_RETIRED`: retired, and `strict`.
     ModelRetired,
-    /// `PROVIDER_UNAVAILABLE`: not configured, circuit open, retired without replacement, or nothing can serve it.
+    /// `PROVIDER_UNAVAILABLE`, for good: not configured, retired without replacement, or nothing can serve it.
     Unavailable,
+    /// `PROVIDER_UNAVAILABLE`, for a while: every circuit is open.
+    Down,
     /// `INSUFFICIENT_CREDITS` / `MAX_CREDITS`: dearer than `maxCredits`.
     MaxCredits,
 }

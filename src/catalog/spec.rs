@@ -156,6 +156,11 @@ pub struct OptionSpec {
     /// Any value of the type is taken beside `values` and `aliases` (an upstream's own ids).
     #[serde(default)]
     pub open: bool,
+    /// Text of this form is taken beside `values`: parts between dashes, of which `*` is any. `*-*-Wavenet-*`.
+    pub form: Option<String>,
+    /// The model reads it as a tag in the text, where it needs room.
+    #[serde(default)]
+    pub in_text: bool,
     /// The value used when none is given. Absent: nothing is sent and the upstream decides.
     pub default: Option<Value>,
     /// The smallest number.
@@ -335,4 +340,7 @@ pub struct UpstreamSpec {
     pub concurrent_calls: u32,
     /// How many submits a minute one process sends.
     pub submits_per_minute: u32,
+    /// The shortest time between two looks at a task, as its documents ask for. 0 where nothing is polled.
+    #[serde(default)]
+    pub poll_seconds: f64,
 }

@@ -326,8 +326,8 @@ fn routes_are_passed_by_for_what_they_lack_or_cost_or_when_they_are_down() {
     let only_fal = |route: &Route| route.upstream.as_str() == "fal";
     let cx = conditions(&only_fal, &healthy);
     assert_eq!(route(&video("kling", json!({})), &cx).unwrap(), "kling/v2-1@fal");
-    let refusal = route(&video("kling", json!({"cfgScale": 0.5})), &cx).unwrap_err();
-    assert_eq!(refusal.kind, RefusalKind::Unavailable);
+    // The one that carries the option makes 10 s only.
+    assert_eq!(route(&video("kling", json!({"cfgScale": 0.5})), &cx).unwrap(), "kling/v2-1@fal#2");
 
     let nothing = |_: &Route| false;
     let cx = conditions(&nothing, &healthy);
@@ -340,7 +340,7 @@ fn routes_are_passed_by_for_what_they_lack_or_cost_or_when_they_are_down() {
     let all = |_: &Route| true;
     let cx = conditions(&all, &down);
     assert_eq!(route(&video("kling", json!({})), &cx).unwrap(), "kling/v2-1@fal");
-    assert_eq!(route(&video("kling", json!({"cfgScale": 1})), &cx).unwrap_err().kind, RefusalKind::Unavailable);
+    assert_eq!(route(&video("kling", json!({"cfgScale": 1})), &cx).unwrap_err().kind, RefusalKind::Down);
 
     let cx = conditions(&all, &healthy);
     let mut cheap = video("kling", json!({}));
@@ -350,6 +350,58 @@ fn routes_are_passed_by_for_what_they_lack_or_cost_or_when_they_are_down() {
     let refusal = route(&cheap, &cx).unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::MaxCredits);
     assert!(refusal.message.contains("250"), "{}", refusal.message);
+}
+
+#[test]
+fn an_emotion_spoken_by_a_tag_does_not_make_the_text_too_long() {
+    let catalog = Catalog::load(None).unwrap();
+    let spoken = |length: usize| {
+        let mut asked = asked(GenerationType::Audio, Some("elevenlabs"), json!({"emotion": "excited"}));
+        asked.input.text = Some("a".repeat(length));
+        catalog.accept(&asked, &conditions(&|_| true, &|_| Health::default())).unwrap()
+    };
+    assert_eq!((adjusted(&spoken(4_990)), &spoken(4_990).options["emotion"]), (vec![], &json!("excited")));
+    let full = spoken(4_991);
+    assert_eq!(
+        (adjusted(&full), full.options.get("emotion")),
+        (vec![r#"emotion: "excited" -> null"#.to_owned()], None)
+    );
+}
+
+#[test]
+fn a_whole_name_of_a_voice_is_taken_with_its_language() {
+    let catalog = Catalog::load(None).unwrap();
+    let voice = |name: &str| {
+        let asked = asked(GenerationType::Audio, Some("google-tts"), json!({"voice": name}));
+        let choice = catalog.accept(&asked, &conditions(&|_| true, &|_| Health::default())).unwrap();
+        (choice.options["voice"].as_str().unwrap().to_owned(), adjusted(&choice).len())
+    };
+    assert_eq!(voice("th-TH-Chirp3-HD-Leda"), ("th-TH-Chirp3-HD-Leda".to_owned(), 0));
+    assert_eq!(voice("th-TH-chirp3-hd-Leda"), ("th-TH-Chirp3-HD-Leda".to_owned(), 0));
+    assert_eq!(voice("th-TH-Wavenet-A"), ("Kore".to_owned(), 1));
+    assert_eq!(voice("leda"), ("Leda".to_owned(), 0));
+}
+
+#[test]
+fn where_only_another_route_is_configured_it_serves_at_the_nearest_values_it_takes() {
+    let catalog = Catalog::load(None).unwrap();
+    let healthy = |_: &RouteId| Health::default();
+    let of = |upstream: &'static str, options: Value| {
+        let only = move |route: &Route| route.upstream.as_str() == upstream;
+        catalog.accept(&asked(GenerationType::Image, Some("flux-dev"), options), &conditions(&only, &healthy))
+    };
+    let one = of("bfl", json!({"n": 3})).unwrap();
+    assert_eq!((one.route.0.as_str(), &one.options["n"]), ("flux-dev/flux-dev@bfl", &json!(1)));
+    assert_eq!((adjusted(&one), one.credit_cost.get()), (vec!["n: 3 -> 1".to_owned()], 25));
+    let refusal = of("bfl", json!({"n": 3, "strict": true})).unwrap_err();
+    assert_eq!((refusal.kind, refusal.field.as_deref()), (RefusalKind::Option, Some("options.n")));
+    assert_eq!(of("fal", json!({"n": 3})).unwrap().adjustments, []);
+    assert_eq!(adjusted(&of("fal", json!({"format": "png"})).unwrap()), [r#"format: "png" -> null"#]);
+    // What only this model knows is not dropped, and a picture cannot be.
+    assert_eq!(of("fal", json!({"safetyTolerance": 1})).unwrap_err().kind, RefusalKind::Unavailable);
+    let pictured = with_image(asked(GenerationType::Image, Some("flux-dev"), json!({})));
+    let fal = |route: &Route| route.upstream.as_str() == "fal";
+    assert_eq!(catalog.accept(&pictured, &conditions(&fal, &healthy)).unwrap_err().kind, RefusalKind::Unavailable);
 }
 
 #[test]

@@ -233,6 +233,9 @@ fn fit_text(name: &str, spec: &OptionSpec, asked: &str) -> Result<Fit, String> {
     if spec.open {
         return Ok(Fit::Exact(Value::String(asked.to_owned())));
     }
+    if let Some(formed) = spec.form.as_deref().and_then(|form| formed(form, asked.trim())) {
+        return Ok(Fit::Exact(Value::String(formed)));
+    }
     if let Some(measure) = measure {
         measure.check(asked).map_err(|kind| with_values(&kind, spec))?;
     }
@@ -243,6 +246,23 @@ fn fit_text(name: &str, spec: &OptionSpec, asked: &str) -> Result<Fit, String> {
     nearest(name, &spec.values, &wanted, default)
         .map(Fit::Nearest)
         .ok_or_else(|| with_values("has no such value", spec))
+}
+
+/// A text of a form, its fixed parts written as the form has them.
+fn formed(form: &str, text: &str) -> Option<String> {
+    let (form, text): (Vec<_>, Vec<_>) = (form.split('-').collect(), text.split('-').collect());
+    let fits = |(form, part): (&&str, &&str)| match *form {
+        "*" => !part.is_empty() && part.chars().all(char::is_alphanumeric),
+        fixed => fixed.eq_ignore_ascii_case(part),
+    };
+    let all = form.len() == text.len() && form.iter().zip(&text).all(fits);
+    all.then(|| {
+        form.iter()
+            .zip(&text)
+            .map(|(form, part)| if *form == "*" { *part } else { *form })
+            .collect::<Vec<_>>()
+            .join("-")
+    })
 }
 
 fn with_values(kind: &str, spec: &OptionSpec) -> String {

@@ -30,6 +30,8 @@ pub enum Kind {
     Busy,
     /// The upstream is down, overloaded or unreachable.
     Down,
+    /// The upstream broke on it, by its own account; one more try may fare better.
+    Internal,
     /// Our account there is refused: bad key, no money, no access to the model.
     Account,
     /// The answer makes no sense to us.
@@ -47,6 +49,7 @@ impl Kind {
             Self::Failed => "the provider failed to make it",
             Self::Busy => "the provider is at its limit",
             Self::Down => "the provider could not be reached or is down",
+            Self::Internal => "the provider had an internal error",
             Self::Account => "the provider refuses this gateway's account",
             Self::Garbled => "the provider's answer makes no sense",
             Self::Gone => "the provider does not know the task",
@@ -92,7 +95,7 @@ impl Fault {
 
     /// Whether the same upstream may well accept the same task later.
     pub const fn is_transient(&self) -> bool {
-        matches!(self.kind, Kind::Busy | Kind::Down | Kind::Garbled)
+        matches!(self.kind, Kind::Busy | Kind::Down | Kind::Internal | Kind::Garbled)
     }
 }
 

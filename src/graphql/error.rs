@@ -191,7 +191,8 @@ impl From<Refusal> for ApiError {
             RefusalKind::Provider => ("INVALID_INPUT", Some("PROVIDER"), false),
             RefusalKind::Model => ("INVALID_INPUT", Some("MODEL"), false),
             RefusalKind::ModelRetired => ("INVALID_INPUT", Some("MODEL_RETIRED"), false),
-            RefusalKind::Unavailable => ("PROVIDER_UNAVAILABLE", None, true),
+            RefusalKind::Unavailable => ("PROVIDER_UNAVAILABLE", None, false),
+            RefusalKind::Down => ("PROVIDER_UNAVAILABLE", None, true),
             RefusalKind::MaxCredits => ("INSUFFICIENT_CREDITS", Some("MAX_CREDITS"), false),
         };
         Self { reason, retryable, field: refusal.field.map(Into::into), ..Self::new(code, refusal.message) }

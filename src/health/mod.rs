@@ -51,9 +51,9 @@ pub struct RouteHealth {
     bus: Arc<Bus>,
     known: RwLock<Known>,
     runs: Batcher<store::Run, ()>,
-    /// Counts the readings asked for; the one that is being done, or was done last, has served so many of them.
+    /// Counts the readings asked for, and of these those that the last reading has served.
     asked: AtomicU64,
-    served: tokio::sync::Mutex<u64>,
+    read: tokio::sync::Mutex<u64>,
 }
 
 #[derive(Default)]
@@ -81,7 +81,7 @@ impl RouteHealth {
             bus,
             known: RwLock::default(),
             asked: AtomicU64::default(),
-            served: Default::default(),
+            read: tokio::sync::Mutex::default(),
         }
     }
 
@@ -125,7 +125,8 @@ impl RouteHealth {
     pub async fn accepted(&self, route: &RouteId) -> sqlx::Result<()> {
         let is_troubled = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            Class::ALL.iter().any(|class| known.circuits.contains_key(&(route.clone(), *class)))
+            let circuit = |class: &Class| known.circuits.get(&(route.clone(), *class));
+            Class::ALL.iter().filter_map(circuit).any(|circuit| circuit.is_troubled)
         };
         if is_troubled && store::close(&self.pool, route, &Class::ALL).await? {
             self.changed().await?;
@@ -162,11 +163,11 @@ impl RouteHealth {
     /// another reading begins are served by it.
     pub async fn reload(&self) -> sqlx::Result<()> {
         let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut served = self.served.lock().await;
-        if *served >= mine {
+        let mut read = self.read.lock().await;
+        if *read >= mine {
             return Ok(());
         }
-        let serves = self.asked.load(Ordering::SeqCst);
+        let all = self.asked.load(Ordering::SeqCst);
         let (routes, circuits) = (store::measured(&self.pool).await?, store::circuits(&self.pool).await?);
         for (key, circuit) in &circuits {
             let is_open = circuit.open_until.is_some();
@@ -174,7 +175,7 @@ impl RouteHealth {
                 .set(f64::from(u8::from(is_open)));
         }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { routes, circuits };
-        *served = serves;
+        *read = all;
         Ok(())
     }
 

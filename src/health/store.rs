@@ -29,7 +29,7 @@ impl Class {
     pub(super) const fn of(kind: Kind) -> Option<Self> {
         match kind {
             Kind::Busy => Some(Self::Busy),
-            Kind::Down | Kind::Garbled | Kind::Gone => Some(Self::Down),
+            Kind::Down | Kind::Internal | Kind::Garbled | Kind::Gone => Some(Self::Down),
             Kind::Account => Some(Self::Account),
             Kind::InvalidInput | Kind::Moderated | Kind::Failed => None,
         }
@@ -40,7 +40,7 @@ impl Class {
     pub(super) const fn over_by(kind: Kind) -> &'static [Self] {
         match kind {
             Kind::Busy | Kind::Account => &[Self::Down],
-            Kind::Down | Kind::Garbled | Kind::Gone => &[],
+            Kind::Down | Kind::Internal | Kind::Garbled | Kind::Gone => &[],
             Kind::InvalidInput | Kind::Moderated | Kind::Failed => &Self::ALL,
         }
     }
@@ -73,6 +73,8 @@ pub(super) struct Measured {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circuit {
     pub open_until: Option<Timestamp>,
+    /// Something was refused since it was closed.
+    pub is_troubled: bool,
 }
 
 pub(super) async fn measured(pool: &PgPool) -> sqlx::Result<HashMap<RouteId, Measured>> {
@@ -86,9 +88,14 @@ pub(super) async fn measured(pool: &PgPool) -> sqlx::Result<HashMap<RouteId, Mea
 }
 
 pub(super) async fn circuits(pool: &PgPool) -> sqlx::Result<HashMap<(RouteId, Class), Circuit>> {
-    let rows =
-        sqlx::query!(r#"select route, class as "class: Class", open_until from circuit"#).fetch_all(pool).await?;
-    Ok(rows.into_iter().map(|row| ((RouteId(row.route), row.class), Circuit { open_until: row.open_until })).collect())
+    let rows = sqlx::query!(r#"select route, class as "class: Class", failures, open_until from circuit"#)
+        .fetch_all(pool)
+        .await?;
+    let circuits = rows.into_iter().map(|row| {
+        let circuit = Circuit { open_until: row.open_until, is_troubled: row.failures > 0 || row.open_until.is_some() };
+        ((RouteId(row.route), row.class), circuit)
+    });
+    Ok(circuits.collect())
 }
 
 /// A run that ended; its seconds where it succeeded.

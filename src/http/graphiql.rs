@@ -3,16 +3,20 @@
 use axum::{
     extract::Path,
     http::{
-        HeaderName, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS},
+        HeaderMap, HeaderName,
+        header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS},
     },
     response::{IntoResponse as _, Response},
 };
 
+use super::assets::{self, Asset, asset};
+
 const PAGE: &str = include_str!("../../assets/graphiql/index.html");
-const SCRIPT: &str = include_str!("../../assets/graphiql/dist/graphiql.js");
-const STYLE: &str = include_str!("../../assets/graphiql/dist/graphiql.css");
-const PAGE_STYLE: &str = include_str!("../../assets/graphiql/page.css");
+static ASSETS: [Asset; 3] = [
+    asset!("graphiql/dist", "graphiql.js", "text/javascript; charset=utf-8"),
+    asset!("graphiql/dist", "graphiql.css", "text/css; charset=utf-8"),
+    asset!("graphiql", "page.css", "text/css; charset=utf-8"),
+];
 
 /// The menus set styles of their own, which cannot be told apart from others.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; \
@@ -32,14 +36,6 @@ pub(super) fn page() -> Response {
 }
 
 /// `GET /graphql/assets/NAME`.
-pub(super) async fn asset(Path(name): Path<String>) -> Response {
-    let (content_type, text) = match name.as_str() {
-        "graphiql.js" => ("text/javascript; charset=utf-8", SCRIPT),
-        "graphiql.css" => ("text/css; charset=utf-8", STYLE),
-        "page.css" => ("text/css; charset=utf-8", PAGE_STYLE),
-        _ => return StatusCode::NOT_FOUND.into_response(),
-    };
-    let headers =
-        [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "public, max-age=3600"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (headers, text).into_response()
+pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    assets::serve(&ASSETS, &name, &headers)
 }

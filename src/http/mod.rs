@@ -1,7 +1,9 @@
 //! The HTTP edge: routes, authentication, GraphQL over HTTP, websockets and event streams, files.
 
 mod answer;
+mod assets;
 mod auth;
+mod console;
 mod graphiql;
 mod graphql;
 mod health;
@@ -81,6 +83,8 @@ pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: Cancel
     let cors = cors.allow_headers(AllowHeaders::mirror_request()).expose_headers(EXPOSED).max_age(PREFLIGHT_AGE);
     let trace = TraceLayer::new_for_http().make_span_with(span).on_request(()).on_response(()).on_failure(());
     Router::new()
+        .route("/", get(console::page))
+        .route("/console/assets/{name}", get(console::asset))
         .route("/graphql", get(get_graphql).post(graphql::post).fallback(graphql::other_method))
         .route("/graphql/assets/{name}", get(graphiql::asset))
         .route("/graphql/ws", any(ws::upgrade))

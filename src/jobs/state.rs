@@ -15,8 +15,6 @@ use crate::{
 
 /// Times that a download of results is tried.
 const COPIES: u32 = 12;
-/// Times that telling an upstream to stop is tried.
-const STOPS: u32 = 5;
 
 /// What a step does with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,15 +117,6 @@ pub enum Uncopied {
     Failed(u32),
 }
 
-/// What follows from the answer to a cancel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// Nothing is left to do.
-    Forget,
-    /// It is told again later.
-    Again,
-}
-
 /// What follows from the answer to a submit.
 pub fn after_submit(answer: Result<Submitted, Fault>) -> Next {
     match answer {
@@ -139,7 +128,9 @@ pub fn after_submit(answer: Result<Submitted, Fault>) -> Next {
             (_, Kind::InvalidInput) => Next::Fail(refused()),
             (_, Kind::Moderated) => Next::Fail(rejected()),
             (_, Kind::Failed) => Next::Fail(failed()),
-            (_, Kind::Busy | Kind::Down | Kind::Account | Kind::Garbled | Kind::Gone) => Next::Elsewhere(fault),
+            (_, Kind::Busy | Kind::Down | Kind::Internal | Kind::Account | Kind::Garbled | Kind::Gone) => {
+                Next::Elsewhere(fault)
+            }
         },
     }
 }
@@ -199,11 +190,6 @@ pub fn after_copy(copy: Uncopied, known: Option<&Handle>, deadline: Time) -> Rec
     }
 }
 
-/// What follows from the answer to a cancel, which went wrong so many times by now.
-pub fn after_stop(told: &Result<(), Fault>, failures: u32) -> Stopped {
-    if told.is_err() && failures < STOPS { Stopped::Again } else { Stopped::Forget }
-}
-
 /// The code of a task that was taken and failed.
 pub const FAILED: &str = "GENERATION_FAILED";
 
@@ -252,9 +238,10 @@ fn result_lost() -> Failure {
     failure(FAILED, "RESULT_LOST", message, true)
 }
 
-/// Patience is spent.
+/// Patience is spent. An account that is refused will be refused again.
 fn unavailable(kind: Kind) -> Failure {
     let (reason, message) = match kind {
+        Kind::Internal => return failed(),
         Kind::Account => (
             "UPSTREAM_ACCOUNT",
             "The provider refuses this gateway's account. Nothing was charged; use another provider, or let the gateway choose.",
@@ -268,7 +255,7 @@ fn unavailable(kind: Kind) -> Failure {
             "The provider cannot be reached. Nothing was charged; try again later, or let the gateway choose.",
         ),
     };
-    failure("PROVIDER_UNAVAILABLE", reason, message, true)
+    failure("PROVIDER_UNAVAILABLE", reason, message, kind != Kind::Account)
 }
 
 #[cfg(test)]
@@ -279,12 +266,13 @@ mod tests {
         Fault::new(kind, verdict, "")
     }
 
-    const KINDS: [Kind; 8] = [
+    const KINDS: [Kind; 9] = [
         Kind::InvalidInput,
         Kind::Moderated,
         Kind::Failed,
         Kind::Busy,
         Kind::Down,
+        Kind::Internal,
         Kind::Account,
         Kind::Garbled,
         Kind::Gone,
@@ -314,7 +302,7 @@ mod tests {
         for kind in KINDS {
             for verdict in [Verdict::Refused, Verdict::NotReached] {
                 let elsewhere = matches!(after_submit(Err(fault(kind, verdict))), Next::Elsewhere(_));
-                let its_own = matches!(kind, Kind::Busy | Kind::Down | Kind::Account | Kind::Garbled | Kind::Gone);
+                let its_own = !matches!(kind, Kind::InvalidInput | Kind::Moderated | Kind::Failed);
                 assert_eq!(elsewhere, its_own, "{kind:?}");
             }
         }

@@ -180,7 +180,8 @@ pub fn classify(reply: &Reply) -> Fault {
     let error = error_body(reply);
     let message = error["message"].as_str().unwrap_or_default();
     let status = error["status"].as_str().unwrap_or_default();
-    let mut fault = reply.fault(excerpt(&format!("{status}: {message}")));
+    let detail = excerpt(&format!("{status}: {message}"));
+    let mut fault = if status.is_empty() { reply.fault(detail) } else { reply.told_fault(detail) };
     fault.retry_after = fault.retry_after.or_else(|| retry_delay(&error));
     let bad_key = details(&error).any(|detail| detail["reason"] == "API_KEY_INVALID");
     match reply.status {
@@ -196,11 +197,9 @@ pub fn classify(reply: &Reply) -> Fault {
 
 /// The member `error` of an error body; null where there is none.
 pub fn error_body(reply: &Reply) -> Value {
-    let mut body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    if body.is_array() {
-        body = body[0].take();
-    }
-    body["error"].take()
+    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let body = body.get(0).unwrap_or(&body);
+    body.get("error").cloned().unwrap_or_default()
 }
 
 /// How long to wait: `RetryInfo.retryDelay`, or "Please retry in 48.1s." in the message.
@@ -237,9 +236,12 @@ mod tests {
             (401, error("UNAUTHENTICATED", ""), Kind::Account, Verdict::Refused),
             (404, error("NOT_FOUND", ""), Kind::Account, Verdict::Refused),
             (429, error("RESOURCE_EXHAUSTED", ""), Kind::Busy, Verdict::Refused),
-            (500, error("INTERNAL", ""), Kind::Down, Verdict::Unknown),
+            (500, error("INTERNAL", ""), Kind::Down, Verdict::Refused),
+            (500, json!({}), Kind::Down, Verdict::Unknown),
             (503, error("UNAVAILABLE", ""), Kind::Down, Verdict::Refused),
-            (504, error("DEADLINE_EXCEEDED", ""), Kind::Down, Verdict::Unknown),
+            (504, error("DEADLINE_EXCEEDED", ""), Kind::Down, Verdict::Refused),
+            (502, json!("bad gateway"), Kind::Down, Verdict::Unknown),
+            (502, json!([]), Kind::Down, Verdict::Unknown),
         ];
         for (status, body, kind, verdict) in cases {
             let fault = classify(&reply(status, &body));

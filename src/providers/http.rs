@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use chrono::DateTime;
 use reqwest::{Method, header::HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -64,18 +65,15 @@ impl Cx {
     }
 
     /// The address behind a documented URL: itself, or the same path under the override.
-    /// An address that lies under the override already (an upstream's own link) stays as it is.
+    /// An address that lies under the override already (an upstream's own link) stays as it is, and so does one on this
+    /// machine where the override is there too: no service has it for its host.
     pub fn url(&self, documented: &str) -> Result<Url, Fault> {
         let url =
             Url::parse(documented).map_err(|error| Fault::new(Kind::Garbled, Refused, "not a URL").because(error))?;
-        let Some(base) = &self.base else { return Ok(url) };
-        if url.origin() == base.origin() {
-            return Ok(url);
-        }
-        let mut moved = base.clone();
-        moved.set_path(&format!("{}{}", base.path().trim_end_matches('/'), url.path()));
-        moved.set_query(url.query());
-        Ok(moved)
+        Ok(match &self.base {
+            Some(base) => moved(base, url),
+            None => url,
+        })
     }
 
     /// A call to a documented URL.
@@ -105,12 +103,27 @@ impl Cx {
     }
 
     fn on_this_machine(&self) -> bool {
-        self.base.as_ref().and_then(Url::host).is_some_and(|host| match host {
-            url::Host::Domain(name) => name == "localhost",
-            url::Host::Ipv4(ip) => ip.is_loopback(),
-            url::Host::Ipv6(ip) => ip.is_loopback(),
-        })
+        self.base.as_ref().is_some_and(is_on_this_machine)
     }
+}
+
+/// An address of an upstream under the override of its base.
+fn moved(base: &Url, url: Url) -> Url {
+    if url.origin() == base.origin() || (is_on_this_machine(base) && is_on_this_machine(&url)) {
+        return url;
+    }
+    let mut moved = base.clone();
+    moved.set_path(&format!("{}{}", base.path().trim_end_matches('/'), url.path()));
+    moved.set_query(url.query());
+    moved
+}
+
+fn is_on_this_machine(url: &Url) -> bool {
+    url.host().is_some_and(|host| match host {
+        url::Host::Domain(name) => name == "localhost",
+        url::Host::Ipv4(ip) => ip.is_loopback(),
+        url::Host::Ipv6(ip) => ip.is_loopback(),
+    })
 }
 
 /// A request being built.
@@ -207,9 +220,15 @@ impl Reply {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// `Retry-After` in seconds, where it is given so.
+    /// `Retry-After`: seconds, or a moment, which is read by the clock of the service that named it.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+        let asked = self.header("retry-after")?.trim();
+        if let Ok(seconds) = asked.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let moment = |text| DateTime::parse_from_rfc2822(text).ok();
+        let wait = moment(asked)? - moment(self.header("date")?.trim())?;
+        Some(wait.to_std().unwrap_or_default())
     }
 
     /// What a status says when the body says no more: the base that `classify` refines.
@@ -226,6 +245,16 @@ impl Reply {
             _ => (Kind::Garbled, Verdict::Unknown),
         };
         Fault::new(kind, verdict, format!("HTTP {}: {}", self.status, detail.into())).retry_after(self.retry_after())
+    }
+
+    /// The same for a body that is an error as the service documents it: its own word that the call came to nothing, so
+    /// that a 5xx, too, started nothing. Not for services that say such an answer may leave work behind.
+    pub fn told_fault(&self, detail: impl Into<String>) -> Fault {
+        let mut fault = self.fault(detail);
+        if self.status >= 500 {
+            fault.verdict = Refused;
+        }
+        fault
     }
 }
 
@@ -299,4 +328,47 @@ pub fn client() -> anyhow::Result<reqwest::Client> {
         .pool_idle_timeout(Duration::from_secs(50))
         .user_agent(concat!("doitong/", env!("CARGO_PKG_VERSION")))
         .build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn addresses_of_the_service_are_moved_and_those_of_its_double_are_not() {
+        let moved = |base: &str, url: &str| moved(&Url::parse(base).unwrap(), Url::parse(url).unwrap()).to_string();
+        let base = "http://127.0.0.1:9100/bfl";
+        assert_eq!(moved(base, "https://api.bfl.ai/v1/flux-dev"), "http://127.0.0.1:9100/bfl/v1/flux-dev");
+        assert_eq!(moved(base, "https://api.eu4.bfl.ai/v1/get?id=1"), "http://127.0.0.1:9100/bfl/v1/get?id=1");
+        assert_eq!(moved(base, "http://127.0.0.1:9100/files/a.png"), "http://127.0.0.1:9100/files/a.png");
+        assert_eq!(moved(base, "http://localhost:9200/a.png"), "http://localhost:9200/a.png");
+        let elsewhere = "https://proxy.example/bfl/";
+        assert_eq!(moved(elsewhere, "http://127.0.0.1:1/a.png"), "https://proxy.example/bfl/a.png");
+    }
+
+    #[test]
+    fn a_pause_is_told_in_seconds_or_as_a_moment() {
+        let asked = |headers: &[(&'static str, &'static str)]| {
+            let pairs =
+                headers.iter().map(|(name, text)| (HeaderName::from_static(name), HeaderValue::from_static(text)));
+            Reply { status: 429, headers: pairs.collect(), body: Bytes::new() }.retry_after()
+        };
+        assert_eq!(asked(&[("retry-after", " 7 ")]), Some(Duration::from_secs(7)));
+        let at = ("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT");
+        assert_eq!(asked(&[at, ("date", "Wed, 21 Oct 2026 07:28:00 GMT")]), Some(Duration::from_secs(30)));
+        assert_eq!(asked(&[at, ("date", "Wed, 21 Oct 2026 07:29:00 GMT")]), Some(Duration::ZERO));
+        assert_eq!((asked(&[at]), asked(&[("retry-after", "soon")])), (None, None));
+    }
+
+    #[test]
+    fn a_told_failure_started_nothing_and_a_page_leaves_it_open() {
+        let reply = |status| Reply { status, headers: HeaderMap::new(), body: Bytes::new() };
+        for status in [500, 502, 504] {
+            assert_eq!(reply(status).told_fault("x").verdict, Refused);
+            assert_eq!(reply(status).fault("x").verdict, Verdict::Unknown);
+        }
+        assert_eq!((reply(408).told_fault("x").verdict, reply(503).fault("x").verdict), (Verdict::Unknown, Refused));
+    }
 }

@@ -60,6 +60,7 @@ impl Registry {
             credentials: Vec::new(),
             concurrent_calls: 1_000,
             submits_per_minute: 1_000_000,
+            poll_seconds: 0.0,
         };
         let entry = |provider: Box<dyn Provider>| {
             let upstream = provider.upstream();

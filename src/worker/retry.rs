@@ -10,14 +10,15 @@ pub fn back_off(failures: u32, asked: Option<Duration>, jitter: f64) -> Duration
 }
 
 /// The first look after a submit: half-way to the expected end.
-pub fn first_look(expected: Duration) -> Duration {
-    next_look(Duration::ZERO, expected)
+pub fn first_look(expected: Duration, pause: Duration) -> Duration {
+    next_look(Duration::ZERO, expected, pause)
 }
 
 /// The next look at a run: at half and at three quarters of the expected time, then so often that the end is seen within
 /// 3 % of the run (or 2 s) of it, until a tenth after the expected end; then, as the estimate was off, within 10 %. The
-/// longest wait is an hour, and one minute once the end is near.
-pub fn next_look(elapsed: Duration, expected: Duration) -> Duration {
+/// longest wait is an hour, and one minute once the end is near. Never sooner than after `pause`, which the upstream asks
+/// for.
+pub fn next_look(elapsed: Duration, expected: Duration, pause: Duration) -> Duration {
     let until = |share: f64| expected.mul_f64(share).saturating_sub(elapsed);
     let least = expected.mul_f64(0.2).clamp(Duration::from_millis(50), Duration::from_secs(2));
     let (wait, most) = match elapsed.div_duration_f64(expected.max(Duration::from_millis(1))) {
@@ -27,7 +28,7 @@ pub fn next_look(elapsed: Duration, expected: Duration) -> Duration {
         ..1.1 => (elapsed.mul_f64(0.03), Duration::from_mins(1)),
         _ => (elapsed.mul_f64(0.1), Duration::from_mins(1)),
     };
-    wait.clamp(least, most)
+    wait.clamp(least, most).max(pause)
 }
 
 #[cfg(test)]
@@ -45,15 +46,22 @@ mod tests {
 
     /// How many looks a run takes, and how long after its end the last one is.
     fn looks(expected: Duration, end: Duration) -> (u32, Duration) {
-        let (mut at, mut looks) = (first_look(expected), 1);
+        let (mut at, mut looks) = (first_look(expected, Duration::ZERO), 1);
         while at < end {
-            at += next_look(at, expected);
+            at += next_look(at, expected, Duration::ZERO);
             looks += 1;
         }
         (looks, at.saturating_sub(end))
     }
 
     proptest! {
+        #[test]
+        fn an_upstream_is_not_asked_sooner_than_it_wants(expected in 0_u64..600, elapsed in 0_u64..1200, pause in 1_u64..30) {
+            let [expected, elapsed, pause] = [expected, elapsed, pause].map(Duration::from_secs);
+            prop_assert!(next_look(elapsed, expected, pause) >= pause);
+            prop_assert!(first_look(expected, pause) >= pause);
+        }
+
         #[test]
         fn a_usual_run_is_looked_at_a_few_times_and_seen_soon_after_its_end(seconds in 5_u64..1800, share in 0.9_f64..1.05) {
             let expected = Duration::from_secs(seconds);

@@ -21,16 +21,20 @@ use crate::{
     health::Gate,
     jobs::{
         Attempt, Change, Claimed, End, Ending, Failure, Lease, LeaseLost, Outcome, Stage,
-        state::{self, Act, Detour, Next, Recopy, Stopped, Time, Trouble, Uncopied},
+        state::{self, Act, Detour, Next, Recopy, Time, Trouble, Uncopied},
     },
     media::KeepError,
     providers::{Handle, Reconciled, Submitted, Task},
 };
 
+/// Times that telling an upstream to stop is tried.
+const STOP_TRIES: u32 = 5;
 /// Times that bytes in hand are offered to a media store that fails; about three minutes.
 const IN_HAND_TRIES: u32 = 10;
 /// The wait before an upstream is asked again for results that it has already told, as so many failures have it.
 const ASK_AGAIN: u32 = 3;
+/// Times that work is sent to an upstream which breaks on it.
+const INTERNAL_TRIES: usize = 2;
 /// How long a step may go on that has lost its lease.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long a request whose answer was lost may still be on its way.
@@ -253,21 +257,23 @@ impl Work {
         after: Option<Duration>,
         attempts: &[Attempt],
     ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
-        let wait = after.unwrap_or_else(|| self.app.config.worker.scaled(retry::first_look(self.expected())));
+        let look = || self.app.config.worker.scaled(retry::first_look(self.expected(), self.pause()));
+        let wait = after.unwrap_or_else(look);
         let (due_at, deadline_at) = (self.now() + delta(wait), self.now() + delta(self.deadline()));
         self.advance(Change::Accepted { handle, due_at, deadline_at }, attempts).await
     }
 
     async fn look(&self, progress: Option<u8>, failures: u32) -> anyhow::Result<Option<Timestamp>> {
         let elapsed = self.job.submitted_at.and_then(|at| (self.now() - at).to_std().ok()).unwrap_or_default();
-        let wait = self.app.config.worker.scaled(retry::next_look(elapsed, self.expected()));
+        let wait = self.app.config.worker.scaled(retry::next_look(elapsed, self.expected(), self.pause()));
         let due_at = self.until_deadline(self.now() + delta(wait));
         Ok(self.advance(Change::Look { due_at, progress, failures }, &[]).await?.unwrap_or_default())
     }
 
     async fn ask_again(&self, fault: &Fault) -> anyhow::Result<Option<Timestamp>> {
         let failures = self.job.failures + 1;
-        let due_at = self.now() + delta(self.back_off(failures, fault.retry_after));
+        let asked = fault.retry_after.unwrap_or_default().max(self.pause());
+        let due_at = self.now() + delta(self.back_off(failures, Some(asked)));
         if self.job.stage == Stage::Submitting {
             let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, failures).await?;
             return Ok(Some(due_at));
@@ -286,7 +292,8 @@ impl Work {
         let here = attempts.iter().filter(|attempt| attempt.route.as_deref() == Some(&*self.job.route)).count();
         let tries = u32::try_from(here).unwrap_or(u32::MAX);
         let due_at = self.now() + delta(self.back_off(tries, fault.retry_after));
-        let patience = if due_at > patience_until { Time::Up } else { Time::Left };
+        let spent = fault.kind == Kind::Internal && here >= INTERNAL_TRIES;
+        let patience = if spent || due_at > patience_until { Time::Up } else { Time::Left };
         match state::detour(fault.kind, self.app.fail_over(&self.job), patience) {
             Detour::Over(choice) => {
                 self.advance(Change::FailOver { to: Box::new(choice), patience_until }, attempts).await
@@ -392,14 +399,13 @@ impl Work {
             Err(fault) => Err(fault),
         };
         let failures = self.job.failures + 1;
-        match state::after_stop(&told, failures) {
-            Stopped::Again => {
-                let asked = told.err().and_then(|fault| fault.retry_after);
-                let due_at = self.now() + delta(self.back_off(failures, asked));
+        match told {
+            Err(fault) if failures < STOP_TRIES => {
+                let due_at = self.now() + delta(self.back_off(failures, fault.retry_after));
                 let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, failures).await?;
                 Ok(Some(due_at))
             }
-            Stopped::Forget => {
+            _ => {
                 self.app.jobs.forget(self.job.id, self.lease).await?;
                 Ok(None)
             }
@@ -479,8 +485,12 @@ impl Work {
         self.app.clock.now()
     }
 
+    fn is_late(&self) -> bool {
+        self.job.deadline_at.is_some_and(|deadline| deadline <= self.now())
+    }
+
     fn deadline_left(&self) -> Time {
-        self.job.deadline_at.map_or(Time::Left, |deadline| self.left_until(deadline))
+        if self.is_late() { Time::Up } else { Time::Left }
     }
 
     fn left_until(&self, moment: Timestamp) -> Time {
@@ -496,6 +506,13 @@ impl Work {
             Mode::Test => SANDBOX_RUN,
             Mode::Live => Duration::from_secs(self.job.estimated_seconds.into()),
         }
+    }
+
+    /// How long the upstream wants to be left alone between two looks.
+    fn pause(&self) -> Duration {
+        let catalog = self.app.catalog();
+        let spec = catalog.upstreams().0.get(self.job.upstream.as_str()).filter(|_| self.job.mode == Mode::Live);
+        spec.and_then(|spec| Duration::try_from_secs_f64(spec.poll_seconds).ok()).unwrap_or_default()
     }
 
     fn patience_until(&self) -> Timestamp {

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers are test code")]
 
 mod architecture;
+mod choice;
 mod cli;
+mod console;
 mod egress;
 mod embedded;
 mod graphql;

@@ -293,7 +293,8 @@ fn is_moderation(code: &str) -> bool {
 fn classify(reply: &Reply) -> Fault {
     let error = serde_json::from_slice::<ErrorAnswer>(&reply.body).map(|answer| answer.error).unwrap_or_default();
     let code = error.code.as_str();
-    let mut fault = reply.fault(excerpt(&format!("{code}: {}", error.message)));
+    let detail = excerpt(&format!("{code}: {}", error.message));
+    let mut fault = if code.is_empty() { reply.fault(detail) } else { reply.told_fault(detail) };
     fault.kind = match reply.status {
         400 if is_moderation(code) => Kind::Moderated,
         400 if code == "InvalidEndpoint.ClosedEndpoint" => Kind::Account,
@@ -440,7 +441,8 @@ mod tests {
             (404, "NotFound.Task", Kind::Gone, Verdict::Refused),
             (429, "ServerOverloaded", Kind::Busy, Verdict::Refused),
             (429, "QuotaExceeded", Kind::Account, Verdict::Refused),
-            (500, "InternalServiceError", Kind::Down, Verdict::Unknown),
+            (500, "InternalServiceError", Kind::Down, Verdict::Refused),
+            (500, "", Kind::Down, Verdict::Unknown),
             (503, "", Kind::Down, Verdict::Refused),
         ];
         for (status, code, kind, verdict) in cases {

@@ -9,8 +9,6 @@
 //! `image`.
 //! Unconfirmed: the bodies of 402 and 429.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -31,9 +29,11 @@ use crate::{
 };
 
 const BASE: &str = "https://api.bfl.ai/v1";
-/// So long a task may be unknown to the host that is to be polled.
+/// So long, or so many looks, a task may be unknown to the host that is to be polled.
 const UNKNOWN_FOR: TimeDelta = TimeDelta::seconds(30);
-const POLL_AFTER: Duration = Duration::from_secs(1);
+const UNKNOWN_LOOKS: u64 = 5;
+/// How long such looks are counted.
+const COUNTED_FOR: TimeDelta = TimeDelta::hours(1);
 /// The one field that takes base64 only.
 const IMAGE_PROMPT: &str = "image_prompt";
 
@@ -75,7 +75,7 @@ impl Provider for Bfl {
         let accepted: Accepted = reply.json()?;
         let url = (accepted.polling_url.filter(|url| is_trusted(cx, url)))
             .unwrap_or_else(|| format!("{BASE}/get_result?id={}", accepted.id));
-        Ok(Submitted::Accepted { handle: Place { url, since: cx.now() }.handle(), poll_after: Some(POLL_AFTER) })
+        Ok(Submitted::Accepted { handle: Place { url, since: cx.now() }.handle(), poll_after: None })
     }
 
     async fn poll(&self, cx: &Cx, _task: &Task, handle: &Handle) -> Result<Progress, Fault> {
@@ -84,7 +84,11 @@ impl Provider for Bfl {
         let task = if reply.is_success() { Some(reply.json::<TaskWire>()?) } else { None };
         if reply.status == 404 || task.as_ref().is_some_and(|task| task.status == "Task not found") {
             let fresh = cx.now() - place.since < UNKNOWN_FOR;
-            return if fresh { Ok(Progress::Queued) } else { Err(Fault::refused(Kind::Gone, "task not found")) };
+            return if fresh || misses(cx, &place.url) <= UNKNOWN_LOOKS {
+                Ok(Progress::Queued)
+            } else {
+                Err(Fault::refused(Kind::Gone, "task not found"))
+            };
         }
         task.map(|task| from_wire(&task)).ok_or_else(|| classify(&reply))
     }
@@ -103,6 +107,14 @@ fn call(cx: &Cx, method: Method, url: &str) -> Result<Call, Fault> {
 fn is_trusted(cx: &Cx, url: &str) -> bool {
     let ours = |url: &Url| url.scheme() == "https" && url.host_str().is_some_and(|host| host.ends_with(".bfl.ai"));
     Url::parse(url).is_ok_and(|url| cx.base.is_some() || ours(&url))
+}
+
+/// How many looks at a task have found nothing, with this one.
+fn misses(cx: &Cx, url: &str) -> u64 {
+    let name = format!("missed {url}");
+    let misses = cx.cache.get(&name, cx.now()).and_then(|count| count.as_u64()).unwrap_or_default() + 1;
+    cx.cache.put(&name, json!(misses), cx.now() + COUNTED_FOR);
+    misses
 }
 
 /// Where to ask for a task, and since when it exists.
@@ -251,7 +263,7 @@ fn refusal(reply: &Reply) -> Fault {
 fn classify(reply: &Reply) -> Fault {
     let detail = reply.json::<Refusal>().map(|refusal| refusal.detail).unwrap_or_default();
     let words = detail.as_str().map_or_else(|| detail.to_string(), str::to_owned);
-    let fault = reply.fault(excerpt(&words));
+    let fault = if detail.is_null() { reply.fault("") } else { reply.told_fault(excerpt(&words)) };
     // The same status says that a field is wrong (a list) and that our key is malformed (a text).
     if reply.status == 422 && words.contains("API key") && detail.is_string() {
         return Fault { kind: Kind::Account, ..fault };

@@ -31,7 +31,6 @@ use crate::{
 };
 
 const BASE: &str = "https://api.creatify.ai/api";
-const POLL_AFTER: Duration = Duration::from_secs(10);
 /// Reading a product's page takes a while.
 const LINK_TIMEOUT: Duration = Duration::from_mins(2);
 const MAX_TITLE_CHARS: usize = 80;
@@ -64,7 +63,7 @@ impl Provider for Creatify {
             return Err(refusal(&reply));
         }
         let stored: Stored = reply.json()?;
-        Ok(Submitted::Accepted { handle: Handle(stored.id), poll_after: Some(POLL_AFTER) })
+        Ok(Submitted::Accepted { handle: Handle(stored.id), poll_after: None })
     }
 
     async fn poll(&self, cx: &Cx, task: &Task, handle: &Handle) -> Result<Progress, Fault> {
@@ -152,6 +151,7 @@ fn link_to_wire(task: &Task, input: &ContentInput) -> (&'static str, Value) {
     let wire = json!({
         "title": if title.is_empty() { "Product".to_owned() } else { title },
         "description": input.text,
+        // Required, so that it stands here empty where there is no picture.
         "image_urls": pictures,
         "video_urls": input.video.as_ref().map(|url| vec![url]),
     });
@@ -294,7 +294,12 @@ fn refusal(reply: &Reply) -> Fault {
 }
 
 fn classify(reply: &Reply) -> Fault {
-    reply.fault(excerpt(&String::from_utf8_lossy(&reply.body)))
+    let words = excerpt(&String::from_utf8_lossy(&reply.body));
+    // Failures come as HTML of whatever stands in front, or as JSON of the service.
+    match reply.json::<Value>() {
+        Ok(Value::Object(told)) if !told.is_empty() => reply.told_fault(words),
+        _ => reply.fault(words),
+    }
 }
 
 #[derive(Deserialize)]

@@ -36,7 +36,6 @@ use crate::{
 const BASE: &str = "https://dashscope-intl.aliyuncs.com/api/v1";
 /// The synchronous picture call answers when the picture is done.
 const PICTURE_TIMEOUT: Duration = Duration::from_mins(3);
-const POLL_AFTER: Duration = Duration::from_secs(5);
 
 /// The adapter.
 pub struct DashScope;
@@ -63,7 +62,7 @@ impl Provider for DashScope {
             return done(&answer.output).map(Submitted::Done);
         }
         let Some(id) = answer.output.task_id else { return Err(garbled("an answer without task_id")) };
-        Ok(Submitted::Accepted { handle: Handle(id), poll_after: Some(POLL_AFTER) })
+        Ok(Submitted::Accepted { handle: Handle(id), poll_after: None })
     }
 
     async fn poll(&self, cx: &Cx, _task: &Task, handle: &Handle) -> Result<Progress, Fault> {
@@ -264,7 +263,8 @@ fn refusal(reply: &Reply) -> Fault {
 
 fn classify(reply: &Reply) -> Fault {
     let Refusal { code, message } = reply.json().unwrap_or_default();
-    let fault = reply.fault(excerpt(&format!("{code}: {message}")));
+    let detail = excerpt(&format!("{code}: {message}"));
+    let fault = if code.is_empty() { reply.fault(detail) } else { reply.told_fault(detail) };
     let kind = match code.as_str() {
         "Throttling.AllocationQuota" | "Arrearage" | "ModelNotFound" | "InvalidApiKey" => Kind::Account,
         code if code.starts_with("AccessDenied") || code.ends_with(".AccessDenied") => Kind::Account,

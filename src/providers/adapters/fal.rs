@@ -196,7 +196,10 @@ fn refusal(reply: &Reply) -> Fault {
 
 fn classify(reply: &Reply) -> Fault {
     let trouble: Trouble = reply.json().unwrap_or_default();
-    let mut fault = reply.fault(excerpt(&trouble.words()));
+    let words = excerpt(&trouble.words());
+    // Of a run that was broken off or came too late nobody knows how far it got.
+    let lost = ["runner_disconnected", "request_timeout"].iter().any(|word| trouble.is(word));
+    let mut fault = if trouble.detail.is_none() || lost { reply.fault(words) } else { reply.told_fault(words) };
     if trouble.is("content_policy_violation") {
         fault.kind = Kind::Moderated;
     }
@@ -321,6 +324,9 @@ mod tests {
         assert_eq!((refusal(&locked).kind, refusal(&locked).verdict), (Kind::Account, Verdict::Refused));
         assert_eq!(refusal(&reply(404, &json!({ "detail": "Application not found" }))).kind, Kind::Account);
         assert_eq!(refusal(&reply(502, &json!({}))).verdict, Verdict::Unknown);
+        assert_eq!(refusal(&reply(502, &json!({ "detail": "Bad gateway" }))).verdict, Verdict::Refused);
+        let late = json!({ "detail": "late", "error_type": "request_timeout" });
+        assert_eq!(refusal(&reply(504, &late)).verdict, Verdict::Unknown);
         let starting = reply(504, &json!({ "detail": "late", "error_type": "startup_timeout" }));
         assert_eq!(refusal(&starting).verdict, Verdict::Refused);
     }

@@ -25,6 +25,8 @@ use crate::{
     },
 };
 
+/// Where Vertex AI serves the picture models, whatever the location for clips.
+const LOCATION: &str = "global";
 const TIMEOUT: Duration = Duration::from_secs(170);
 
 /// The adapter.
@@ -59,7 +61,7 @@ async fn generate(cx: &Cx, task: &Task, body: &Value) -> Result<Outputs, Fault> 
     let service = Service::of(task);
     let parent = match service {
         Service::Gemini => format!("{GEMINI}/v1beta"),
-        Service::Vertex => format!("{}/publishers/google", google::vertex(cx, "v1", None)?),
+        Service::Vertex => format!("{}/publishers/google", google::vertex(cx, "v1", Some(LOCATION))?),
     };
     let call = cx.post(&format!("{parent}/models/{}:generateContent", task.model))?.json(body).timeout(TIMEOUT);
     let reply = google::sign(cx, call, service).await?.send().await?;

@@ -8,8 +8,6 @@
 //! Reads `params.api` (`dream-machine` or `agents`) and, for Agents, `params.type` (`image`, `video`, `video_edit`,
 //! `video_reframe`). Unconfirmed: the status of Dream Machine's refusals, and whether deleting stops running work.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use reqwest::Method;
 use serde::Deserialize;
@@ -32,7 +30,6 @@ const DREAM_MACHINE: &str = "https://api.lumalabs.ai/dream-machine/v1";
 const AGENTS: &str = "https://agents.lumalabs.ai/v1";
 const DREAM_MACHINE_KEY: &str = "LUMAAI_API_KEY";
 const AGENTS_KEY: &str = "LUMA_AGENTS_API_KEY";
-const POLL_AFTER: Duration = Duration::from_secs(3);
 
 /// The adapter.
 pub struct Luma;
@@ -59,7 +56,7 @@ impl Provider for Luma {
             return Err(refusal(&reply));
         }
         let accepted: Accepted = reply.json()?;
-        Ok(Submitted::Accepted { handle: Handle(accepted.id), poll_after: Some(POLL_AFTER) })
+        Ok(Submitted::Accepted { handle: Handle(accepted.id), poll_after: None })
     }
 
     async fn poll(&self, cx: &Cx, task: &Task, handle: &Handle) -> Result<Progress, Fault> {
@@ -295,7 +292,7 @@ fn refusal(reply: &Reply) -> Fault {
 
 fn classify(reply: &Reply) -> Fault {
     let detail = reply.json::<Refusal>().map(|refusal| refusal.text()).unwrap_or_default();
-    let fault = reply.fault(excerpt(&detail));
+    let fault = if detail.is_empty() { reply.fault("") } else { reply.told_fault(excerpt(&detail)) };
     match reply.status {
         400 | 422 if is_moderation(&detail) => Fault { kind: Kind::Moderated, ..fault },
         400 if detail.to_ascii_lowercase().contains("insufficient credits") => Fault { kind: Kind::Account, ..fault },

@@ -213,7 +213,9 @@ fn speech_from_wire(task: &Task, reply: Reply) -> Result<Outputs, Fault> {
 fn classify(reply: &Reply) -> Fault {
     let error = serde_json::from_slice::<ErrorAnswer>(&reply.body).map(|answer| answer.error).unwrap_or_default();
     let (code, r#type) = (error.code.as_deref().unwrap_or_default(), error.r#type.as_deref().unwrap_or_default());
-    let mut fault = reply.fault(excerpt(&format!("{type} {code}: {}", error.message)));
+    let detail = excerpt(&format!("{type} {code}: {}", error.message));
+    let is_told = !(r#type.is_empty() && error.message.is_empty());
+    let mut fault = if is_told { reply.told_fault(detail) } else { reply.fault(detail) };
     if fault.retry_after.is_none() {
         let ms = reply.header("retry-after-ms").and_then(|text| text.trim().parse().ok());
         fault.retry_after = ms.map(Duration::from_millis);
@@ -224,6 +226,7 @@ fn classify(reply: &Reply) -> Fault {
         // 404: the model is unknown, retired or not open to us.
         (400, "billing_hard_limit_reached") | (404, _) => Kind::Account,
         (409, _) => Kind::Busy,
+        (500, _) if is_told => Kind::Internal,
         (429, _) if code == "insufficient_quota" || r#type == "insufficient_quota" => Kind::Account,
         _ => return fault,
     };
@@ -332,7 +335,8 @@ mod tests {
             (404, "invalid_request_error", "model_not_found", Kind::Account, Verdict::Refused),
             (429, "requests", "rate_limit_exceeded", Kind::Busy, Verdict::Refused),
             (429, "insufficient_quota", "insufficient_quota", Kind::Account, Verdict::Refused),
-            (500, "server_error", "server_error", Kind::Down, Verdict::Unknown),
+            (500, "server_error", "server_error", Kind::Internal, Verdict::Refused),
+            (502, "server_error", "overloaded", Kind::Down, Verdict::Refused),
             (503, "server_error", "overloaded", Kind::Down, Verdict::Refused),
         ];
         for (status, r#type, code, kind, verdict) in cases {
@@ -340,6 +344,11 @@ mod tests {
             let fault = classify(&reply(status, &body));
             assert_eq!((fault.kind, fault.verdict), (kind, verdict), "{status} {code}");
         }
+    }
+
+    #[test]
+    fn a_page_of_a_proxy_leaves_the_fate_open() {
+        assert_eq!(classify(&reply(502, &json!("bad gateway"))).verdict, Verdict::Unknown);
     }
 
     #[test]

@@ -123,9 +123,6 @@ async fn upload(cx: &Cx, kind: &Upload, input: &str) -> Result<i64, Fault> {
 /// By address where the service can fetch it, else the file itself.
 async fn form(cx: &Cx, kind: &Upload, input: &str) -> Result<Form, Fault> {
     let mut form = Form::new();
-    if let Some(media_type) = kind.media_type {
-        form = form.text("media_type", media_type);
-    }
     if !input.starts_with("data:") {
         match cx.input_url(input).await {
             Ok(url) => return Ok(form.text(kind.by_url, url)),
@@ -139,6 +136,10 @@ async fn form(cx: &Cx, kind: &Upload, input: &str) -> Result<Form, Fault> {
         .file_name(name)
         .mime_str(&file.content_type)
         .map_err(|error| Fault::refused(Kind::InvalidInput, "the file has no proper content type").because(error))?;
+    // An address tells its kind itself.
+    if let Some(media_type) = kind.media_type {
+        form = form.text("media_type", media_type);
+    }
     Ok(form.part(kind.by_file, part))
 }
 
@@ -277,10 +278,11 @@ fn classify(reply: &Reply) -> Fault {
         500_008 | 500_064 => (Kind::Gone, Verdict::Refused),
         500_054 | 500_063 => (Kind::Moderated, Verdict::Refused),
         500_044 | 500_069 => (Kind::Busy, Verdict::Refused),
-        // The upload of a picture failed on their side.
-        500_041 => (Kind::Down, Verdict::Refused),
         500_090 | 10_001..=10_005 | 400_012 | 400_013 | 500_020 => (Kind::Account, Verdict::Refused),
-        500_100 | 99_999 => (Kind::Down, Verdict::Unknown),
+        // 500041: the upload of a picture failed on their side.
+        500_041 | 500_100 | 99_999 => (Kind::Down, Verdict::Refused),
+        // A code that no document has is a refusal all the same.
+        _ if reply.is_success() => (Kind::Garbled, Verdict::Refused),
         _ => return reply.fault(excerpt(&format!("{err_code} {err_msg}"))),
     };
     Fault::new(kind, verdict, excerpt(&format!("{err_code} {err_msg}"))).retry_after(reply.retry_after())
@@ -342,7 +344,9 @@ mod tests {
         let busy = read::<Value>(&reply(200, r#"{"ErrCode":500044,"ErrMsg":"reached the limit","Resp":null}"#));
         assert_eq!(busy.unwrap_err().kind, Kind::Busy);
         let odd = read::<Value>(&reply(200, r#"{"ErrCode":99999,"ErrMsg":"unknown","Resp":null}"#)).unwrap_err();
-        assert_eq!((odd.kind, odd.verdict), (Kind::Down, Verdict::Unknown));
+        assert_eq!((odd.kind, odd.verdict), (Kind::Down, Verdict::Refused));
+        let new = read::<Value>(&reply(200, r#"{"ErrCode":31,"ErrMsg":"new","Resp":null}"#)).unwrap_err();
+        assert_eq!((new.kind, new.verdict), (Kind::Garbled, Verdict::Refused));
         assert_eq!(read::<Value>(&reply(503, "busy")).unwrap_err().kind, Kind::Down);
         assert_eq!(read::<Value>(&reply(200, r#"{"ErrCode":0,"#)).unwrap_err().verdict, Verdict::Unknown);
     }

@@ -8,8 +8,6 @@
 //! and aspect ratio) and the `wire` fields of `image`, `images`, `video`, `aspectRatio` and `language`.
 //! Unconfirmed: the texts for a wrong key, and whether a cancelled running task is charged.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use reqwest::Method;
 use serde::Deserialize;
@@ -31,8 +29,6 @@ use crate::{
 
 const BASE: &str = "https://api.dev.runwayml.com/v1";
 const VERSION: &str = "2024-11-06";
-/// The shortest pause between two looks at a task.
-const POLL_AFTER: Duration = Duration::from_secs(5);
 /// The longest `data:` URIs it takes, in characters.
 const MAX_IMAGE_URI: usize = 5_242_880;
 const MAX_MEDIA_URI: usize = 16_777_216;
@@ -67,7 +63,7 @@ impl Provider for Runway {
             return Err(refusal(&reply));
         }
         let accepted: Accepted = reply.json()?;
-        Ok(Submitted::Accepted { handle: Handle(accepted.id), poll_after: Some(POLL_AFTER) })
+        Ok(Submitted::Accepted { handle: Handle(accepted.id), poll_after: None })
     }
 
     async fn poll(&self, cx: &Cx, _task: &Task, handle: &Handle) -> Result<Progress, Fault> {
@@ -293,7 +289,11 @@ fn refusal(reply: &Reply) -> Fault {
 
 fn classify(reply: &Reply) -> Fault {
     let error: Refusal = reply.json().unwrap_or_default();
-    let fault = reply.fault(excerpt(&error.detail()));
+    let fault = match reply.status {
+        // Load is being shed. A 504 may have created a task.
+        502 | 503 if !error.error.is_empty() => reply.told_fault(excerpt(&error.detail())),
+        _ => reply.fault(excerpt(&error.detail())),
+    };
     if reply.status != 400 {
         return fault;
     }

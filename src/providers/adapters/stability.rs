@@ -150,7 +150,7 @@ fn classify(reply: &Reply) -> Fault {
         (404, _) => fault.kind = Kind::Account,
         (429, _) => fault.retry_after = fault.retry_after.or(Some(LOCKED_OUT)),
         // The call is the whole work: an answered failure leaves nothing running, and is not charged.
-        (500, "internal_error") => fault.verdict = Verdict::Refused,
+        (500, "internal_error") => (fault.kind, fault.verdict) = (Kind::Internal, Verdict::Refused),
         _ => {}
     }
     fault
@@ -223,7 +223,7 @@ mod tests {
             (413, "payload_too_large", Kind::InvalidInput, Verdict::Refused),
             (422, "invalid_language", Kind::InvalidInput, Verdict::Refused),
             (429, "rate_limit_exceeded", Kind::Busy, Verdict::Refused),
-            (500, "internal_error", Kind::Down, Verdict::Refused),
+            (500, "internal_error", Kind::Internal, Verdict::Refused),
             (502, "", Kind::Down, Verdict::Unknown),
             (503, "", Kind::Down, Verdict::Refused),
         ] {

@@ -257,13 +257,13 @@ fn interaction_from_wire(interaction: Interaction) -> Result<Progress, Fault> {
     }
 }
 
-/// A finished interaction without a clip is the model talking instead: it refused.
+/// A finished interaction without a clip is the model talking instead: it refuses the content.
 fn completed(interaction: &Interaction) -> Result<Progress, Fault> {
     let outputs = interaction.steps.iter().filter(|step| step.r#type == "model_output");
     let blocks: Vec<&Value> = outputs.flat_map(|step| step.content.as_array().into_iter().flatten()).collect();
     let Some(video) = blocks.iter().find(|block| block["type"] == "video") else {
         let words: String = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
-        return Ok(Progress::Failed(Fault::refused(Kind::InvalidInput, excerpt(&format!("no clip: {words}")))));
+        return Ok(Progress::Failed(Fault::refused(Kind::Moderated, excerpt(&format!("no clip: {words}")))));
     };
     let source = match (video["uri"].as_str(), video["data"].as_str()) {
         (Some(uri), _) => Source::Url { url: link(uri)?, authorized: true },
@@ -314,7 +314,7 @@ fn classify(reply: &Reply) -> Fault {
     let error = google::error_body(reply);
     let Some(code) = error["code"].as_str() else { return google::classify(reply) };
     let message = error["message"].as_str().unwrap_or_default();
-    let mut fault = reply.fault(excerpt(&format!("{code}: {message}")));
+    let mut fault = reply.told_fault(excerpt(&format!("{code}: {message}")));
     fault.retry_after = fault.retry_after.or_else(|| google::retry_delay(&error));
     fault.kind = match code {
         "invalid_request" if google::is_moderation(message) => Kind::Moderated,
@@ -483,7 +483,7 @@ mod tests {
             {"type": "user_input", "content": "a red boat"}, {"type": "thought", "signature": "x"},
             {"type": "model_output", "content": [{"type": "text", "text": "I cannot."}]}]});
         let progress = interaction_from_wire(serde_json::from_value(talk).unwrap()).unwrap();
-        assert!(matches!(progress, Progress::Failed(Fault { kind: Kind::InvalidInput, .. })));
+        assert!(matches!(progress, Progress::Failed(Fault { kind: Kind::Moderated, .. })));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::{
     domain::{
-        ContentInput, Fault, Upstream, Verdict,
+        ContentInput, Fault, Upstream,
         fault::Kind,
         output::{Output, Outputs, Source},
     },
@@ -256,9 +256,9 @@ fn classify(reply: &Reply) -> Fault {
         "OperationInProcess" | "Conflict" | "QuotaExceeded" | "TooManyRequests" | "SystemThrottling" => Kind::Busy,
         "UserCancelled" => Kind::Failed,
         "TaskNotFound" | "CreationNotFound" | "NotFound" => Kind::Gone,
-        // The call was broken off; what had begun by then nobody knows.
-        "Canceled" => return Fault::new(Kind::Down, Verdict::Unknown, detail),
-        _ => return reply.fault(detail),
+        "Canceled" | "InternalServiceFailure" => Kind::Down,
+        "" => return reply.fault(detail),
+        _ => return reply.told_fault(detail),
     };
     Fault::refused(kind, detail).retry_after(reply.retry_after())
 }

@@ -21,6 +21,31 @@ fn published(name: &str) -> PathBuf {
     if beside.exists() { beside } else { Path::new(ROOT).join("tests/clients/published").join(name) }
 }
 
+/// Our programs, with what they are made of.
+const PROGRAMS: [&str; 21] = [
+    "package.json",
+    "package-lock.json",
+    "audits.mjs",
+    "browser.mjs",
+    "graphiql.mjs",
+    "sse.mjs",
+    "ws.mjs",
+    "console/catalogue.mjs",
+    "console/code.mjs",
+    "console/form.mjs",
+    "console/gallery.mjs",
+    "console/keyboard.mjs",
+    "console/malay.mjs",
+    "console/newcomer.mjs",
+    "console/page.mjs",
+    "console/polling.mjs",
+    "console/states.mjs",
+    "console/troubles.mjs",
+    "console/upload.mjs",
+    "console/webhooks.mjs",
+    "console/weight.mjs",
+];
+
 async fn run(mut command: Command) -> Output {
     let program = command.as_std().get_program().to_owned();
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
@@ -50,7 +75,8 @@ async fn install() -> PathBuf {
     fs::create_dir_all(&to).unwrap();
     let lock = fs::read(from.join("package-lock.json")).unwrap();
     let known = fs::read(to.join("installed-lock.json")).unwrap_or_default();
-    for name in ["package.json", "package-lock.json", "audits.mjs", "graphiql.mjs", "ws.mjs", "sse.mjs"] {
+    fs::create_dir_all(to.join("console")).unwrap();
+    for name in PROGRAMS {
         fs::copy(from.join(name), to.join(name)).unwrap();
     }
     for name in ["doitong.mjs", "apollo.mjs"] {

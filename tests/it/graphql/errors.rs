@@ -386,7 +386,7 @@ async fn a_provider_without_credentials_is_unavailable() {
         {
           "extensions": {
             "code": "PROVIDER_UNAVAILABLE",
-            "retryable": true
+            "retryable": false
           },
           "locations": [
             {
@@ -412,7 +412,7 @@ async fn a_provider_without_credentials_is_unavailable() {
         {
           "extensions": {
             "code": "PROVIDER_UNAVAILABLE",
-            "retryable": true
+            "retryable": false
           },
           "locations": [
             {

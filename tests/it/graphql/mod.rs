@@ -1,7 +1,7 @@
 //! The GraphQL edge, over real HTTP.
 
 mod catalogue;
-mod clients;
+pub mod clients;
 mod dialect;
 mod document;
 mod errors;

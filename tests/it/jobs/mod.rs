@@ -7,5 +7,6 @@ mod life;
 mod limits;
 mod many;
 mod model;
+mod paid_once;
 mod restart;
 mod upkeep;

@@ -34,6 +34,7 @@ async fn each_model_says_which_variables_it_waits_for() {
     let refused =
         app.ask_as(&key, None, json!({"type": "VIDEO", "provider": "kling", "input": {"text": "a fox"}})).await;
     assert_eq!(refused.refusal().0, "PROVIDER_UNAVAILABLE");
+    assert_eq!(refused.body["errors"][0]["extensions"]["retryable"], false, "{:#}", refused.body);
     assert!(refused.body["errors"][0]["message"].as_str().unwrap().contains("KLING_API_KEY"), "{:#}", refused.body);
 }
 

@@ -63,6 +63,12 @@ pub enum Trick {
     Spoils,
     /// The answer to the first call for work breaks off.
     CutsAnswer,
+    /// Calls for work break off before they arrive.
+    LosesCalls,
+    /// The answer to the first call for work is a success without anything in it.
+    HollowAnswer,
+    /// Something in front of the service answers calls for work with a page of its own.
+    BadGateway,
     /// The service is down.
     Down,
 }
@@ -133,13 +139,21 @@ async fn pass(State(tap): State<Tap>, request: Request, next: Next) -> Response 
     parts.headers.remove(CONTENT_LENGTH);
     let mut response = match trick {
         Some(Trick::Down) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Some(Trick::LosesCalls) if work => return cut("lost".into_response()).await,
+        Some(Trick::BadGateway) if work => {
+            (StatusCode::BAD_GATEWAY, [("content-type", "text/html")], "<h1>502 Bad Gateway</h1>").into_response()
+        }
         _ => next.run(Request::from_parts(parts, Body::from(body))).await,
     };
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
         response.headers_mut().insert("retry-after", HeaderValue::from(WAIT_SECONDS));
     }
-    if trick == Some(Trick::CutsAnswer) && work && earlier == 0 {
-        response = cut(response).await;
+    match trick {
+        Some(Trick::CutsAnswer) if work && earlier == 0 => response = cut(response).await,
+        Some(Trick::HollowAnswer) if work && earlier == 0 => {
+            response = ([("content-type", "application/json")], "{}").into_response();
+        }
+        _ => {}
     }
     call.status = response.status().as_u16();
     tap.state.lock().unwrap().calls.push(call);

@@ -7,7 +7,7 @@ use super::{
     gateway::{CREDITS, Gateway},
     tap::{Trick, WAIT_SECONDS, WORDS},
 };
-use crate::providers::support::mp4;
+use crate::providers::support::{self, mp4};
 
 /// How an upstream is asked for work, and which words in the prompt steer its double.
 struct Ways {
@@ -16,18 +16,16 @@ struct Ways {
     asked: [&'static str; 3],
     /// It is moderated.
     moderated: Option<&'static str>,
-    /// The task is taken and fails; nothing where the answer to the call is the result.
+    /// The task is taken and fails. Where the answer to the call is the result: the service breaks on it, again and again.
     failed: Option<&'static str>,
-    /// It answers a poll with a status word that no document has.
+    /// It answers a poll with a status word that no document has; nothing where nothing is polled.
     odd: Option<&'static str>,
     /// A lost submit is found again.
     found: bool,
     /// The beginning of the method and a part of the path that cancel it.
     cancel: Option<(&'static str, &'static str)>,
-    /// A call that it refuses is the caller's fault: the gateway makes little of it up.
-    picky: bool,
-    /// It knows the gateway by a key.
-    keyed: bool,
+    /// It refuses the input. Nothing: it refuses whatever field it does not know.
+    refused: Option<&'static str>,
     /// How the names of the credentials begin, where more than one set would open more than one route.
     credentials: &'static str,
 }
@@ -40,12 +38,11 @@ const TASK: Ways = Ways {
     odd: Some("odd"),
     found: false,
     cancel: None,
-    picky: true,
-    keyed: true,
+    refused: None,
     credentials: "",
 };
 /// The answer to the call is the result.
-const CALL: Ways = Ways { failed: None, odd: None, ..TASK };
+const CALL: Ways = Ways { failed: Some("broken"), odd: None, ..TASK };
 
 macro_rules! troubles_of {
     ($($name:ident: $ways:expr),+ $(,)?) => {
@@ -61,10 +58,10 @@ troubles_of! {
         upstream: "ark", asked: ["VIDEO", "seedance", "2.0"], cancel: Some(("DELETE", "/tasks/")), ..TASK
     },
     bfl: Ways { upstream: "bfl", asked: ["IMAGE", "flux-dev", "flux-dev"], ..TASK },
+    // Servers of one's own moderate nothing. This one takes graphs with more inputs than a node has.
     comfyui: Ways {
-        upstream: "comfyui", asked: ["IMAGE", "stable-diffusion", "stable-diffusion-xl"], moderated: None, odd: None,
-        found: true, cancel: Some(("POST", "/queue")), keyed: false,
-        picky: false, ..TASK
+        upstream: "comfyui", asked: ["IMAGE", "stable-diffusion", "stable-diffusion-xl"], moderated: None,
+        found: true, cancel: Some(("POST", "/queue")), refused: Some("refused"), ..TASK
     },
     creatify: Ways { upstream: "creatify", asked: ["VIDEO", "creatify", "url-to-video"], found: true, ..TASK },
     dashscope: Ways {
@@ -78,7 +75,9 @@ troubles_of! {
     fal: Ways {
         upstream: "fal", asked: ["IMAGE", "flux-fast", "flux-schnell"], cancel: Some(("PUT", "/cancel")), ..TASK
     },
+    // Only its Gemini models are moderated.
     google_tts: Ways { upstream: "google-tts", asked: ["AUDIO", "google-tts", "wavenet"], moderated: None, ..CALL },
+    google_tts_by_gemini: Ways { upstream: "google-tts", asked: ["AUDIO", "google-tts", "gemini-2.5-flash"], ..CALL },
     hedra: Ways { upstream: "hedra", asked: ["AUDIO", "hedra", "tts"], found: true, ..TASK },
     heygen: Ways {
         upstream: "heygen", asked: ["AVATAR", "heygen", "avatar-iv"], moderated: Some("rejected"), found: true, ..TASK
@@ -101,13 +100,19 @@ troubles_of! {
         upstream: "sdwebui", asked: ["IMAGE", "stable-diffusion", "stable-diffusion-xl"], moderated: None,
         failed: Some("failed"), ..CALL
     },
-    stability: Ways { upstream: "stability", asked: ["IMAGE", "stable-diffusion", "sd-3.5-large"], ..CALL },
+    stability: Ways {
+        upstream: "stability", asked: ["IMAGE", "stable-diffusion", "sd-3.5-large"], failed: Some("failed"), ..CALL
+    },
+    stability_filtered: Ways {
+        upstream: "stability", asked: ["IMAGE", "stable-diffusion", "sd-3.5-large"], moderated: Some("filtered"),
+        failed: Some("failed"), ..CALL
+    },
     sync: Ways {
         upstream: "sync", asked: ["AVATAR", "sync", "lipsync-2"], moderated: Some("rejected"), found: true, ..TASK
     },
     veo: Ways {
-        upstream: "veo", asked: ["VIDEO", "veo", "omni-1.1-flash"], moderated: None, cancel: Some(("POST", "/cancel")),
-        credentials: "GEMINI_", ..TASK
+        upstream: "veo", asked: ["VIDEO", "veo", "omni-1.1-flash"], moderated: Some("refused"),
+        cancel: Some(("POST", "/cancel")), credentials: "GEMINI_", ..TASK
     },
     veo_on_vertex: Ways {
         upstream: "veo", asked: ["VIDEO", "veo", "veo-3.1"], moderated: Some("refused"), odd: None,
@@ -124,7 +129,9 @@ async fn troubles(ways: &Ways) {
     with.an_upstream_that_is_down().await;
     with.a_key_that_is_refused().await;
     with.a_body_that_is_refused().await;
-    with.a_lost_answer().await;
+    with.a_lost_answer(Trick::CutsAnswer).await;
+    with.a_lost_answer(Trick::HollowAnswer).await;
+    with.a_page_of_somebody_else().await;
     with.a_cancel().await;
     with.gateway.app.audit().await;
 }
@@ -189,6 +196,7 @@ impl Trouble<'_> {
         if let Some(word) = self.ways.odd {
             let done = self.run(Some(word), None).await;
             self.is_completed("odd", &done);
+            self.was_left_alone_between_looks();
         }
     }
 
@@ -215,24 +223,22 @@ impl Trouble<'_> {
     }
 
     async fn a_key_that_is_refused(&self) {
-        if !self.ways.keyed {
-            return;
-        }
         let done = self.run(None, Some(Trick::WrongKey)).await;
         self.has_failed("wrong key", &done, "PROVIDER_UNAVAILABLE", "UPSTREAM_ACCOUNT");
+        assert_eq!(done["error"]["retryable"], false, "{done:#}");
     }
 
     async fn a_body_that_is_refused(&self) {
-        if !self.ways.picky {
-            return;
-        }
-        let done = self.run(None, Some(Trick::Spoils)).await;
+        let done = match self.ways.refused {
+            Some(word) => self.run(Some(word), None).await,
+            None => self.run(None, Some(Trick::Spoils)).await,
+        };
         self.has_failed("spoilt", &done, "INVALID_INPUT", "UPSTREAM_REFUSED");
         assert_eq!(self.work().len(), 1);
     }
 
-    async fn a_lost_answer(&self) {
-        let done = self.run(None, Some(Trick::CutsAnswer)).await;
+    async fn a_lost_answer(&self, how: Trick) {
+        let done = self.run(None, Some(how)).await;
         if self.ways.found {
             self.is_completed("lost", &done);
         } else {
@@ -240,6 +246,31 @@ impl Trouble<'_> {
             assert_eq!(done["attempts"][0]["outcome"], "UNKNOWN", "{done:#}");
         }
         assert_eq!(self.started(), 1, "{:#?}", self.work());
+    }
+
+    /// Whether the work was begun is unknown, unless the upstream can be asked; and it is not asked for ever.
+    async fn a_page_of_somebody_else(&self) {
+        let done = self.run(None, Some(Trick::BadGateway)).await;
+        if self.ways.found && done["error"]["code"] == "PROVIDER_UNAVAILABLE" {
+            self.has_failed("page", &done, "PROVIDER_UNAVAILABLE", "UPSTREAM_DOWN");
+        } else {
+            self.has_failed("page", &done, "GENERATION_FAILED", "SUBMISSION_UNKNOWN");
+            assert_eq!(self.started(), 1, "{:#?}", self.work());
+        }
+    }
+
+    /// No two looks, and no look and the submit, are closer than the upstream wants.
+    #[track_caller]
+    fn was_left_alone_between_looks(&self) {
+        let pause = support::CATALOG.upstreams().0[self.ways.upstream].poll_seconds;
+        assert!(pause > 0.0, "{} is polled", self.ways.upstream);
+        let calls = self.gateway.tap(self.ways.upstream).calls();
+        let moments: Vec<_> = calls.iter().skip_while(|call| !call.asks_for_work()).map(|call| call.at).collect();
+        for pair in moments.windows(2) {
+            let waited = (pair[1] - pair[0]).as_seconds_f64();
+            // A look may take several calls in a row.
+            assert!(waited >= pause || waited < 0.25, "{waited} s of {pause} between two looks: {calls:#?}");
+        }
     }
 
     /// The upstream is told where it can be told, and nothing is paid.

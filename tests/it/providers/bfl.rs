@@ -61,7 +61,7 @@ async fn refusals_say_what_they_are() {
     for (words, kind, verdict) in [
         ("[[busy]]", Kind::Busy, Verdict::Refused),
         ("[[down]]", Kind::Down, Verdict::Refused),
-        ("[[lost]]", Kind::Down, Verdict::Unknown),
+        ("[[lost]]", Kind::Down, Verdict::Refused),
         ("[[poor]]", Kind::Account, Verdict::Refused),
         ("[[key]]", Kind::Account, Verdict::Refused),
         ("[[garbled]]", Kind::Garbled, Verdict::Unknown),
@@ -89,6 +89,9 @@ async fn a_task_may_be_unknown_for_a_while_only() {
     board.forget(&id(1));
     assert!(matches!(Bfl.poll(&cx, &task, &handle).await, Ok(Progress::Queued)));
     cx.clock.advance(Duration::from_mins(1));
+    for _ in 0..5 {
+        assert!(matches!(Bfl.poll(&cx, &task, &handle).await, Ok(Progress::Queued)));
+    }
     assert_eq!(Bfl.poll(&cx, &task, &handle).await.unwrap_err().kind, Kind::Gone);
 }
 

@@ -14,7 +14,8 @@ use super::{
 async fn start() -> (Double, Cx) {
     let double = Double::default();
     let base = support::serve(double.router()).await;
-    let cx = support::cx(&ComfyUi, &base, &[("COMFYUI_URL", base.as_str())]);
+    let address = base.as_str().replace("http://", "http://user:pass%3Aword@");
+    let cx = support::cx(&ComfyUi, &base, &[("COMFYUI_URL", address.as_str())]);
     (double, Cx { base: None, ..cx })
 }
 
@@ -58,6 +59,7 @@ async fn refusals_say_what_they_are() {
         ("[[broken]]", Kind::Down, Verdict::Unknown),
         ("[[garbled]]", Kind::Garbled, Verdict::Unknown),
         ("[[failed]]", Kind::Failed, Verdict::Refused),
+        ("[[refused]]", Kind::InvalidInput, Verdict::Refused),
         ("[[part]]", Kind::Account, Verdict::Refused),
     ] {
         let (_, cx) = start().await;

@@ -63,7 +63,7 @@ async fn refusals_say_what_they_are() {
         ("[[busy]]", Kind::Busy, Verdict::Refused),
         ("[[quota]]", Kind::Account, Verdict::Refused),
         ("[[down]]", Kind::Down, Verdict::Refused),
-        ("[[lost]]", Kind::Down, Verdict::Unknown),
+        ("[[lost]]", Kind::Down, Verdict::Refused),
         ("[[poor]]", Kind::Account, Verdict::Refused),
         ("[[moderated]]", Kind::Moderated, Verdict::Refused),
         ("[[garbled]]", Kind::Garbled, Verdict::Unknown),

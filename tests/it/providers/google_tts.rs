@@ -43,6 +43,8 @@ async fn voices_are_found_by_language_letter_and_gender() {
 #[tokio::test]
 async fn ssml_and_long_texts_are_spoken() {
     assert_eq!(spoken("wavenet", "<speak>hello</speak>", &json!({})).await, "<en-US-Wavenet-C>");
+    let thai = json!({"voice": "th-TH-Wavenet-A"});
+    assert_eq!(spoken("wavenet", "hello", &thai).await, "<th-TH-Wavenet-A>");
     let long = "สวัสดี. ".repeat(400);
     assert_eq!(spoken("wavenet", &long, &json!({})).await.matches('<').count(), 2);
 }
@@ -54,13 +56,17 @@ async fn refusals_say_what_they_are() {
         ("[[busy]]", Kind::Busy, Verdict::Refused),
         ("[[poor]]", Kind::Account, Verdict::Refused),
         ("[[down]]", Kind::Down, Verdict::Refused),
-        ("[[broken]]", Kind::Down, Verdict::Unknown),
+        ("[[broken]]", Kind::Internal, Verdict::Refused),
         ("[[garbled]]", Kind::Garbled, Verdict::Unknown),
     ] {
         let task = support::task("google-tts", "google-tts", "chirp3-hd", &json!({ "text": words }), &json!({}));
         let fault = run(&GoogleTts, &cx, &task).await.unwrap_err();
         assert_eq!((fault.kind, fault.verdict), (kind, verdict), "{words}");
     }
+    let other = json!({"language": "de-DE", "voice": "th-TH-Chirp3-HD-Leda"});
+    let task = support::task("google-tts", "google-tts", "chirp3-hd", &json!({ "text": "hello" }), &other);
+    let fault = run(&GoogleTts, &cx, &task).await.unwrap_err();
+    assert_eq!((fault.kind, fault.verdict), (Kind::InvalidInput, Verdict::Refused));
     let task =
         support::task("google-tts", "google-tts", "studio", &json!({ "text": "hello" }), &json!({"language": "xx-XX"}));
     let fault = run(&GoogleTts, &cx, &task).await.unwrap_err();

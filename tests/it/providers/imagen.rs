@@ -48,7 +48,7 @@ async fn refusals_say_what_they_are() {
         ("[[busy]]", Kind::Busy, Verdict::Refused),
         ("[[poor]]", Kind::Account, Verdict::Refused),
         ("[[down]]", Kind::Down, Verdict::Refused),
-        ("[[broken]]", Kind::Down, Verdict::Unknown),
+        ("[[broken]]", Kind::Down, Verdict::Refused),
         ("[[garbled]]", Kind::Garbled, Verdict::Unknown),
         ("[[moderated]]", Kind::Moderated, Verdict::Refused),
         ("[[unsafe]]", Kind::Moderated, Verdict::Refused),

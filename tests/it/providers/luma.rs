@@ -55,7 +55,7 @@ async fn refusals_say_what_they_are_in_both_services() {
         for (words, kind, verdict) in [
             ("[[busy]]", Kind::Busy, Verdict::Refused),
             ("[[down]]", Kind::Down, Verdict::Refused),
-            ("[[lost]]", Kind::Down, Verdict::Unknown),
+            ("[[lost]]", Kind::Down, Verdict::Refused),
             ("[[poor]]", Kind::Account, Verdict::Refused),
             ("[[moderated]]", Kind::Moderated, Verdict::Refused),
             ("[[garbled]]", Kind::Garbled, Verdict::Unknown),

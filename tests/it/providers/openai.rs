@@ -61,7 +61,7 @@ async fn refusals_say_what_they_are() {
         ("[[busy]]", Kind::Busy, Verdict::Refused),
         ("[[quota]]", Kind::Account, Verdict::Refused),
         ("[[down]]", Kind::Down, Verdict::Refused),
-        ("[[broken]]", Kind::Down, Verdict::Unknown),
+        ("[[broken]]", Kind::Internal, Verdict::Refused),
         ("[[moderated]]", Kind::Moderated, Verdict::Refused),
         ("[[garbled]]", Kind::Garbled, Verdict::Unknown),
     ] {

@@ -27,7 +27,7 @@ async fn refusals_say_what_they_are() {
     for (words, kind, verdict) in [
         ("[[busy]]", Kind::Busy, Verdict::Refused),
         ("[[down]]", Kind::Down, Verdict::Refused),
-        ("[[broken]]", Kind::Down, Verdict::Unknown),
+        ("[[broken]]", Kind::Down, Verdict::Refused),
         ("[[poor]]", Kind::Account, Verdict::Refused),
         ("[[moderated]]", Kind::Moderated, Verdict::Refused),
         ("[[garbled]]", Kind::Garbled, Verdict::Unknown),

@@ -39,7 +39,7 @@ async fn refusals_say_what_they_are() {
     for (words, kind, verdict) in [
         ("[[busy]]", Kind::Busy, Verdict::Refused),
         ("[[down]]", Kind::Down, Verdict::Refused),
-        ("[[lost]]", Kind::Down, Verdict::Unknown),
+        ("[[lost]]", Kind::Down, Verdict::Refused),
         ("[[poor]]", Kind::Account, Verdict::Refused),
         ("[[garbled]]", Kind::Garbled, Verdict::Unknown),
         ("[[failed]]", Kind::Failed, Verdict::Refused),

@@ -40,7 +40,7 @@ async fn refusals_say_what_they_are() {
         ("[[down]]", Kind::Down, Verdict::Refused),
         ("[[broken]]", Kind::Down, Verdict::Unknown),
         ("[[poor]]", Kind::Account, Verdict::Refused),
-        ("[[failed]]", Kind::Down, Verdict::Refused),
+        ("[[failed]]", Kind::Internal, Verdict::Refused),
         ("[[moderated]]", Kind::Moderated, Verdict::Refused),
         ("[[filtered]]", Kind::Moderated, Verdict::Refused),
         ("[[garbled]]", Kind::Garbled, Verdict::Unknown),

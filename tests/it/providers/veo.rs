@@ -63,7 +63,7 @@ async fn refusals_say_what_they_are() {
         ("[[busy]]", Kind::Busy, Verdict::Refused),
         ("[[poor]]", Kind::Account, Verdict::Refused),
         ("[[down]]", Kind::Down, Verdict::Refused),
-        ("[[broken]]", Kind::Down, Verdict::Unknown),
+        ("[[broken]]", Kind::Down, Verdict::Refused),
         ("[[invalid]]", Kind::InvalidInput, Verdict::Refused),
         ("[[garbled]]", Kind::Garbled, Verdict::Unknown),
     ] {
@@ -81,7 +81,7 @@ async fn failures_say_what_they_are() {
     let cx = start().await;
     for (task, kind) in [
         (omni("[[failed]]"), Kind::Failed),
-        (omni("[[refused]]"), Kind::InvalidInput),
+        (omni("[[refused]]"), Kind::Moderated),
         (veo("[[failed]]"), Kind::Failed),
         (veo("[[refused]]"), Kind::Moderated),
         (veo("[[filtered]]"), Kind::Moderated),

@@ -211,6 +211,8 @@ fn classify(reply: &Reply) -> Fault {
     let mut fault = reply.fault(excerpt(&format!("{kind} {}{words}", field("description"))));
     if reply.status == 451 || is_moderation(kind) {
         (fault.kind, fault.verdict) = (Kind::Moderated, Verdict::Refused);
+    } else if reply.status == 500 && !kind.is_empty() {
+        (fault.kind, fault.verdict) = (Kind::Internal, Verdict::Refused);
     } else if reply.status == 503 && words.contains("timed out") {
         // The gateway gave up waiting; the service behind it may have begun.
         fault.verdict = Verdict::Unknown;
@@ -240,6 +242,8 @@ mod tests {
         assert_eq!(read_as(415, &kind("UnsupportedMimeTypeError")), (Kind::InvalidInput, Refused));
         assert_eq!(read_as(429, &json!({ "message": "Too Many Requests" })), (Kind::Busy, Refused));
         assert_eq!(read_as(451, &kind("CelebrityRecognizedError")), (Kind::Moderated, Refused));
+        assert_eq!(read_as(500, &kind("InternalServerError")), (Kind::Internal, Refused));
+        assert_eq!(read_as(500, &json!({ "message": "Internal server error" })), (Kind::Down, Unknown));
         assert_eq!(read_as(503, &json!({ "message": "Endpoint request timed out" })), (Kind::Down, Unknown));
         assert_eq!(read_as(504, &json!({ "message": "Endpoint request timed out" })), (Kind::Down, Unknown));
     }

@@ -137,6 +137,8 @@ fn classify(reply: &Reply) -> Fault {
         (fault.kind, fault.verdict) = (Kind::Moderated, Verdict::Refused);
     } else if says("system_busy") {
         (fault.kind, fault.verdict) = (Kind::Busy, Verdict::Refused);
+    } else if reply.status == 500 && !(field("code").is_empty() && field("status").is_empty()) {
+        (fault.kind, fault.verdict) = (Kind::Internal, Verdict::Refused);
     } else if says("quota_exceeded") || says("insufficient_credits") {
         (fault.kind, fault.verdict) = (Kind::Account, Verdict::Refused);
     }
@@ -169,7 +171,8 @@ mod tests {
         let list = r#"{"detail":[{"type":"missing","loc":["body","text"],"msg":"Field required"}]}"#;
         assert_eq!(read_as(422, list), (Kind::InvalidInput, Refused));
         assert_eq!(read_as(429, r#"{"detail":{"code":"system_busy"}}"#), (Kind::Busy, Refused));
-        assert_eq!(read_as(500, r#"{"detail":{"code":"internal_error"}}"#), (Kind::Down, Unknown));
+        assert_eq!(read_as(500, r#"{"detail":{"code":"internal_error"}}"#), (Kind::Internal, Refused));
+        assert_eq!(read_as(500, "<html>"), (Kind::Down, Unknown));
         assert_eq!(read_as(503, "<html>"), (Kind::Down, Refused));
     }
 

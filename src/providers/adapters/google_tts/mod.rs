@@ -22,10 +22,11 @@ use crate::{
         fault::Kind,
         output::{Output, Outputs, Source},
     },
-    providers::{Call, Cx, Handle, Progress, Provider, Submitted, Task, google, http::preparing},
+    providers::{Call, Cx, Handle, Progress, Provider, Reply, Submitted, Task, google, http::preparing},
 };
 
 const BASE: &str = "https://texttospeech.googleapis.com/v1";
+const DEFAULT_LANGUAGE: &str = "en-US";
 const MAX_BYTES: usize = 5000;
 const MAX_BYTES_GEMINI: usize = 4000;
 
@@ -73,7 +74,7 @@ fn keyed(cx: &Cx, call: Call) -> Result<Call, Fault> {
 async fn synthesize(cx: &Cx, body: &Value) -> Result<Vec<u8>, Fault> {
     let reply = keyed(cx, cx.post(&format!("{BASE}/text:synthesize"))?)?.json(body).send().await?;
     if !reply.is_success() {
-        return Err(google::classify(&reply));
+        return Err(classify(&reply));
     }
     let answer: Answer = reply.json()?;
     let sound = STANDARD
@@ -83,6 +84,15 @@ async fn synthesize(cx: &Cx, body: &Value) -> Result<Vec<u8>, Fault> {
         return Err(Fault::new(Kind::Garbled, Verdict::Unknown, "an answer without sound"));
     }
     Ok(sound)
+}
+
+/// The call is the whole work and keeps nothing: what it answers was refused, and an error inside may be over at once.
+fn classify(reply: &Reply) -> Fault {
+    let fault = google::classify(reply);
+    match google::error_body(reply)["status"].as_str() {
+        Some("INTERNAL" | "CANCELLED") => Fault { kind: Kind::Internal, verdict: Verdict::Refused, ..fault },
+        _ => fault,
+    }
 }
 
 /// The voices of a language, kept for a day.
@@ -109,10 +119,15 @@ struct Voice {
 
 impl Voice {
     async fn of(cx: &Cx, task: &Task) -> Result<Self, Fault> {
+        let language = language(task);
         if let Some(voice) = Self::named(task) {
+            // The usual language is not told from one that was asked for.
+            if voice.language != language && language != DEFAULT_LANGUAGE {
+                let why = format!("the voice {} does not speak {language}", voice.name);
+                return Err(Fault::refused(Kind::InvalidInput, why));
+            }
             return Ok(voice);
         }
-        let language = language(task);
         let list = voices(cx, language).await?;
         Self::chosen(task, &list)
             .ok_or_else(|| Fault::refused(Kind::InvalidInput, format!("no {} voice speaks {language}", task.model)))
@@ -125,7 +140,7 @@ impl Voice {
         let default = task.params.get("voice").and_then(Value::as_str);
         let voice = match (asked, gender(task)) {
             (Some(voice), _) => voice,
-            (None, None) if language == "en-US" => default?,
+            (None, None) if language == DEFAULT_LANGUAGE => default?,
             _ => return None,
         };
         if kind(task) == "gemini" {
@@ -133,7 +148,10 @@ impl Voice {
         }
         match voice.match_indices('-').nth(1) {
             // A whole name brings its language along; the two have to match.
-            Some((end, _)) => Some(Self { language: voice[..end].to_owned(), name: voice.to_owned() }),
+            Some((end, _)) => {
+                let language = locale(&voice[..end]);
+                Some(Self { name: format!("{language}{}", &voice[end..]), language })
+            }
             None => Some(Self { name: format!("{language}-{}-{voice}", task.model), language }),
         }
     }
@@ -154,7 +172,15 @@ fn kind(task: &Task) -> &str {
 }
 
 fn language(task: &Task) -> &str {
-    task.options.get("language").and_then(Value::as_str).unwrap_or("en-US")
+    task.options.get("language").and_then(Value::as_str).unwrap_or(DEFAULT_LANGUAGE)
+}
+
+/// A language and region as the service writes them: `th-th` is `th-TH`.
+fn locale(asked: &str) -> String {
+    match asked.split_once('-') {
+        Some((language, region)) => format!("{}-{}", language.to_lowercase(), region.to_uppercase()),
+        None => asked.to_owned(),
+    }
 }
 
 fn gender(task: &Task) -> Option<&str> {
@@ -272,6 +298,8 @@ mod tests {
         assert_eq!(named("Wavenet", "family", &letter), Some("de-DE de-DE-Wavenet-A".to_owned()));
         let whole = json!({"voice": "fr-FR-Studio-A", "language": "en-US"});
         assert_eq!(named("Studio", "family", &whole), Some("fr-FR fr-FR-Studio-A".to_owned()));
+        let whole = json!({"voice": "th-th-Chirp3-HD-Leda"});
+        assert_eq!(named("Chirp3-HD", "named", &whole), Some("th-TH th-TH-Chirp3-HD-Leda".to_owned()));
         let kore = json!({"voice": "Kore", "language": "th-TH"});
         assert_eq!(named("Chirp3-HD", "named", &kore), Some("th-TH th-TH-Chirp3-HD-Kore".to_owned()));
         assert_eq!(named("gemini-2.5-flash-tts", "gemini", &kore), Some("th-TH Kore".to_owned()));

@@ -242,12 +242,13 @@ fn classify(reply: &Reply) -> Fault {
     let error = body.get("error").unwrap_or(&Value::Null);
     let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
     let words = if error.is_null() { String::from_utf8_lossy(&reply.body).into_owned() } else { String::new() };
-    let mut fault = reply.fault(excerpt(&format!("{} {}{words}", field("code"), field("message"))));
+    let detail = excerpt(&format!("{} {}{words}", field("code"), field("message")));
+    let mut fault = if field("code").is_empty() { reply.fault(detail) } else { reply.told_fault(detail) };
     if let Some(kind) = kind_of(field("code")) {
         fault.kind = kind;
     }
-    if matches!(field("code"), "ALREADY_IN_PROGRESS" | "ALREADY_EXISTS") {
-        // The first request under this key may well start the work.
+    if matches!(field("code"), "ALREADY_IN_PROGRESS" | "ALREADY_EXISTS" | "DEADLINE_EXCEEDED") {
+        // A request under this key may well start the work.
         fault.verdict = Verdict::Unknown;
     }
     let told = error.get("retry_after").and_then(Value::as_u64).map(Duration::from_secs);
@@ -300,7 +301,9 @@ mod tests {
         let fault = read_as(429, "RESOURCE_EXHAUSTED");
         assert_eq!((fault.kind, fault.retry_after), (Kind::Busy, Some(Duration::from_secs(7))));
         assert_eq!(read_as(410, "GONE").kind, Kind::Account);
-        assert_eq!(read_as(500, "INTERNAL").verdict, Verdict::Unknown);
+        assert_eq!(read_as(500, "INTERNAL").verdict, Verdict::Refused);
+        assert_eq!(read_as(504, "DEADLINE_EXCEEDED").verdict, Verdict::Unknown);
+        assert_eq!(read_as(500, "").verdict, Verdict::Unknown);
         assert_eq!(read_as(409, "ALREADY_IN_PROGRESS").verdict, Verdict::Unknown);
     }
 }

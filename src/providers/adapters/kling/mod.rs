@@ -222,11 +222,12 @@ fn classify(reply: &Reply) -> Fault {
     let (kind, verdict) = match code {
         1000..=1002 | 1100..=1103 | 1304 => (Kind::Account, Verdict::Refused),
         // 1003, 1004: the clocks differ, or the token aged under way; the next step brings a fresh one.
-        1003 | 1004 | 5001 => (Kind::Down, Verdict::Refused),
+        1003 | 1004 | 5000 | 5001 => (Kind::Down, Verdict::Refused),
         1200..=1203 => (Kind::InvalidInput, Verdict::Refused),
         1300 | 1301 => (Kind::Moderated, Verdict::Refused),
         1302 | 1303 => (Kind::Busy, Verdict::Refused),
-        5000 | 5002 => (Kind::Down, Verdict::Unknown),
+        // A time-out within; whether the task is there can be asked by our id.
+        5002 => (Kind::Down, Verdict::Unknown),
         _ => return reply.fault(excerpt(&format!("{code} {message}"))),
     };
     Fault::new(kind, verdict, excerpt(&format!("{code} {message}"))).retry_after(reply.retry_after())
@@ -251,7 +252,8 @@ mod tests {
             (429, 1303, Kind::Busy, Verdict::Refused),
             (400, 1201, Kind::InvalidInput, Verdict::Refused),
             (400, 1301, Kind::Moderated, Verdict::Refused),
-            (500, 5000, Kind::Down, Verdict::Unknown),
+            (500, 5000, Kind::Down, Verdict::Refused),
+            (504, 5002, Kind::Down, Verdict::Unknown),
             (503, 5001, Kind::Down, Verdict::Refused),
         ] {
             let body = format!(r#"{{"code":{code},"message":"m","request_id":"r"}}"#);

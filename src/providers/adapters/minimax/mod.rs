@@ -273,9 +273,12 @@ fn classify(reply: &Reply) -> Fault {
         1004 | 1008 | 2038 | 2049 | 2056 => (Kind::Account, Verdict::Refused),
         1026 | 1027 => (Kind::Moderated, Verdict::Refused),
         1042 | 2013 | 20132 | 2037 | 2039 | 2042 | 2048 => (Kind::InvalidInput, Verdict::Refused),
-        1000 | 1001 | 1013 | 1024 | 1033 => (Kind::Down, Verdict::Unknown),
+        1000 | 1001 | 1013 | 1024 | 1033 => (Kind::Down, Verdict::Refused),
         _ if reply.status == 422 => (Kind::Moderated, Verdict::Refused),
         _ if reply.status == 529 => (Kind::Down, Verdict::Refused),
+        // A code that no document has is a refusal all the same.
+        _ if code != 0 && reply.is_success() => (Kind::Garbled, Verdict::Refused),
+        _ if code != 0 => return reply.told_fault(detail),
         _ => return reply.fault(detail),
     };
     Fault::new(kind, verdict, detail).retry_after(reply.retry_after())
@@ -296,7 +299,9 @@ mod tests {
         let fault = read(&reply(200, r#"{"base_resp":{"status_code":1026,"status_msg":"input new_sensitive"}}"#));
         assert_eq!(fault.unwrap_err().kind, Kind::Moderated);
         let fault = read(&reply(200, r#"{"base_resp":{"status_code":1000,"status_msg":"unknown error"}}"#));
-        assert_eq!(fault.unwrap_err().verdict, Verdict::Unknown);
+        assert_eq!(fault.unwrap_err().verdict, Verdict::Refused);
+        let fault = read(&reply(200, r#"{"base_resp":{"status_code":3999,"status_msg":"new"}}"#)).unwrap_err();
+        assert_eq!((fault.kind, fault.verdict), (Kind::Garbled, Verdict::Refused));
     }
 
     #[test]

@@ -65,10 +65,7 @@ impl<M: Model> Explored<M> {
 
     /// From every world an end can be reached: with fair luck it will be.
     pub fn can_always_end(&self) -> Result<(), String> {
-        let mut before = vec![Vec::new(); self.len()];
-        for (at, follow) in self.follow.iter().enumerate() {
-            follow.iter().for_each(|next| before[*next].push(at));
-        }
+        let before = self.before();
         let mut can: Vec<bool> = self.over.clone();
         let mut open: Vec<usize> = (0..self.len()).filter(|at| can[*at]).collect();
         while let Some(at) = open.pop() {
@@ -85,10 +82,7 @@ impl<M: Model> Explored<M> {
     /// Whatever happens, it ends: nothing goes round in circles, and nothing stops before the end.
     pub fn must_end(&self) -> Result<(), String> {
         let mut left: Vec<usize> = self.follow.iter().map(Vec::len).collect();
-        let mut before = vec![Vec::new(); self.len()];
-        for (at, follow) in self.follow.iter().enumerate() {
-            follow.iter().for_each(|next| before[*next].push(at));
-        }
+        let before = self.before();
         let mut open: Vec<usize> = (0..self.len()).filter(|at| left[*at] == 0).collect();
         if let Some(at) = open.iter().find(|at| !self.over[**at]) {
             return Err(format!("it stops before its end\n{}", self.history(*at)));
@@ -103,6 +97,17 @@ impl<M: Model> Explored<M> {
         }
         let circling = left.iter().position(|left| *left > 0);
         circling.map_or(Ok(()), |at| Err(format!("it may go on for ever\n{}", self.history(at))))
+    }
+
+    /// The worlds that each can follow.
+    fn before(&self) -> Vec<Vec<usize>> {
+        let mut before = vec![Vec::new(); self.len()];
+        for (at, follow) in self.follow.iter().enumerate() {
+            for next in follow {
+                before[*next].push(at);
+            }
+        }
+        before
     }
 
     /// How a world was reached.

@@ -59,7 +59,7 @@ fn violation(setup: &Setup) -> String {
         explored.can_always_end()?;
         if setup.luck == Luck::Late { explored.must_end() } else { Ok(()) }
     });
-    let violation = explored.expect_err("the wrong rules are not found out");
+    let Err(violation) = explored else { panic!("the wrong rules are not found out") };
     violation.lines().next().unwrap_or_default().to_owned()
 }
 

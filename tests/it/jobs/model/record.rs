@@ -121,11 +121,10 @@ impl Record {
             Change::Look => Some(stage(Stage::Running)),
             Change::Store => Some(Job { stage: Stage::Storing, is_troubled: false, ..job }),
             Change::Resubmit | Change::FailOver => Some(troubled(Stage::Ready)),
-            Change::Complete | Change::Fail | Change::Forget => None,
             Change::GiveUp | Change::Cancel if !matches!(job.stage, Stage::Waiting | Stage::Ready) => {
                 Some(stage(Stage::Stopping))
             }
-            Change::GiveUp | Change::Cancel => None,
+            Change::GiveUp | Change::Cancel | Change::Complete | Change::Fail | Change::Forget => None,
             Change::NoteHandle => Some(Job { has_handle: true, ..free }),
         };
         match change {

@@ -64,7 +64,7 @@ async fn the_database_does_what_the_model_says() {
     for _ in 0..cases.len() {
         app.ask(image("a")).await.id();
     }
-    let (lease, claimed) = app.app.jobs.claim(10_000, &[], Duration::from_secs(3600)).await.unwrap();
+    let (lease, claimed) = app.app.jobs.claim(10_000, &[], Duration::from_hours(1)).await.unwrap();
     assert_eq!(claimed.len(), cases.len());
     app.sql("update purse set running = 10000000, waiting = 10000000").await.unwrap();
     let mine: uuid::Uuid = sqlx::query_scalar("select lease from job limit 1").fetch_one(&app.app.pool).await.unwrap();

@@ -12,12 +12,13 @@ use doitong::{
     providers::{Handle, Progress, Reconciled, Submitted},
 };
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind::InvalidInput,
     Kind::Moderated,
     Kind::Failed,
     Kind::Busy,
     Kind::Down,
+    Kind::Internal,
     Kind::Account,
     Kind::Garbled,
     Kind::Gone,
@@ -108,9 +109,4 @@ pub fn poll(task: Task) -> Vec<Said<Progress>> {
         said.extend(faults(Verdict::Refused).map(|fault| (Task::Failed, false, Ok(Progress::Failed(fault)))));
     }
     said
-}
-
-/// Everything that can come of a cancel.
-pub fn cancel() -> [Result<(), Fault>; 2] {
-    [Ok(()), Err(Fault::new(Kind::Down, Verdict::Unknown, ""))]
 }

@@ -4,7 +4,7 @@ use doitong::{
     domain::{Fault, output::Source},
     jobs::{
         Stage,
-        state::{self, Act, Detour, Next, Recopy, Stopped, Time, Trouble, Uncopied},
+        state::{self, Act, Detour, Next, Recopy, Time, Trouble, Uncopied},
     },
     providers::{Handle, Progress, Reconciled, Submitted},
 };
@@ -87,6 +87,7 @@ pub struct Hand {
     work: usize,
     /// The job as it was when it was claimed.
     stage: Stage,
+    route: usize,
     has_handle: bool,
     is_troubled: bool,
     /// Its lease has run out: others may claim the job, and it may not know.
@@ -145,7 +146,9 @@ impl Model for Setup {
             self.time(world, work, &mut next);
         }
         self.workers(world, &mut next);
-        next.iter_mut().for_each(|(_, world)| self.forget(world));
+        for (_, world) in &mut next {
+            self.forget(world);
+        }
         next
     }
     fn check(&self, before: &World, after: &World) -> Result<(), &'static str> {
@@ -316,7 +319,15 @@ impl Setup {
                 continue;
             }
             let (stage, has_handle, is_troubled) = (job.stage, job.has_handle, job.is_troubled);
-            let hand = Hand { work, stage, has_handle, is_troubled, is_lapsed: false, at: At::Begin };
+            let hand = Hand {
+                work,
+                stage,
+                route: world.works[work].route,
+                has_handle,
+                is_troubled,
+                is_lapsed: false,
+                at: At::Begin,
+            };
             let mut after = world.with_hand(worker, Some(hand));
             if let Some(job) = after.works[work].record.as_mut().and_then(|record| record.job.as_mut()) {
                 job.lease = Some(worker);
@@ -368,9 +379,9 @@ impl Setup {
         }
     }
 
+    #[expect(clippy::unused_self, reason = "reads as one with the others")]
     fn task(&self, world: &World, hand: Hand) -> Task {
-        let work = &world.works[hand.work];
-        work.tasks[work.route % self.routes]
+        world.works[hand.work].tasks[hand.route]
     }
 
     /// The upstream says whatever it may say, and the worker concludes from it.
@@ -385,7 +396,7 @@ impl Setup {
         let said = said.into_iter().map(|(task, is_paid, answer)| {
             let mut world = world.clone();
             let work = &mut world.works[hand.work];
-            work.tasks[work.route % self.routes] = task;
+            work.tasks[hand.route] = task;
             work.paid += u8::from(is_paid);
             self.conclude(&world, worker, hand, after(answer))
         });
@@ -398,13 +409,12 @@ impl Setup {
         let write = |change| world.goes_to(worker, At::Write(change));
         match next {
             Next::Accepted(..) => write(Change::Accept),
-            Next::Wait(_) => write(Change::Look),
             Next::AskAgain(_) if hand.stage == Stage::Submitting => write(Change::PutBack),
-            Next::AskAgain(_) => write(Change::Look),
+            Next::Wait(_) | Next::AskAgain(_) => write(Change::Look),
             Next::Store(outputs) if matches!(outputs.files[0].source, Source::Url { .. }) => write(Change::Store),
             Next::Store(_) => world.goes_to(worker, At::Keep),
             Next::Elsewhere(fault) => {
-                let other = (work.route + 1 < self.routes).then_some(());
+                let other = (hand.route + 1 < self.routes).then_some(());
                 write(match state::detour(fault.kind, other, work.patience) {
                     Detour::Over(()) => Change::FailOver,
                     Detour::Later => Change::Resubmit,
@@ -432,7 +442,7 @@ impl Setup {
             Change::Intend => work.deadline = left,
             Change::Accept => (work.deadline, work.patience) = (left, left),
             Change::Look | Change::Store => work.tries = left,
-            Change::FailOver => work.route += 1,
+            Change::FailOver => work.route = hand.route + 1,
             _ => {}
         }
         after.promote();
@@ -466,17 +476,11 @@ impl Setup {
         failed.chain([Change::Complete]).map(|change| world.goes_to(worker, At::Write(change))).collect()
     }
 
-    /// What `Work::stop` does: cancels what is known, or asks what it is called where that starts nothing.
+    /// The upstream is told, or again later while there are tries left.
+    #[expect(clippy::unused_self, reason = "reads as one with the others")]
     fn stop(&self, world: &World, worker: usize, hand: Hand) -> Vec<World> {
-        let failures = if world.works[hand.work].tries == Time::Up { u32::MAX } else { 1 };
-        let mut told: Vec<Result<(), Fault>> = Vec::from(upstream::cancel());
-        if !hand.has_handle && self.protocol == Protocol::Resends {
-            told.truncate(1);
-        }
-        let written = told.iter().map(|told| match state::after_stop(told, failures) {
-            Stopped::Forget => Change::Forget,
-            Stopped::Again => Change::PutBack,
-        });
-        written.map(|change| world.goes_to(worker, At::Write(change))).collect()
+        let again = (world.works[hand.work].tries == Time::Left).then_some(Change::PutBack);
+        let changes = [Change::Forget].into_iter().chain(again);
+        changes.map(|change| world.goes_to(worker, At::Write(change))).collect()
     }
 }

@@ -1,6 +1,6 @@
-//! ComfyUI: prompts, queue, history, uploads, cancel. A job runs at the second look and ends at the fourth. Words in the
-//! prompt steer it: `[[busy]]`, `[[down]]`, `[[broken]]`, `[[failed]]`, `[[garbled]]`, `[[slow]]` (never ends),
-//! `[[part]]` (valid only in part).
+//! ComfyUI behind a proxy with Basic authentication: prompts, queue, history, uploads, cancel. A job runs at the second
+//! look and ends at the fourth. Words in the prompt steer it: `[[busy]]`, `[[down]]`, `[[broken]]`, `[[refused]]`,
+//! `[[failed]]`, `[[odd]]`, `[[garbled]]`, `[[slow]]` (never ends), `[[part]]` (valid only in part).
 
 use std::{
     collections::BTreeMap,
@@ -10,14 +10,20 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Multipart, Path, Query, State},
+    extract::{Multipart, Path, Query, Request, State},
     http::StatusCode,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde_json::{Value, json};
 
 use super::files;
+
+/// An address with user and password, where nobody listens.
+pub const ADDRESS: &str = "http://user:pass%3Aword@127.0.0.1:1";
+/// Both as the proxy wants them.
+const LOGIN: &str = "Basic dXNlcjpwYXNzOndvcmQ=";
 
 const ENDED: &str = include_str!("../../../fixtures/comfyui/ended.json");
 const CRASHED: &str = include_str!("../../../fixtures/comfyui/crashed.json");
@@ -87,12 +93,20 @@ impl Double {
             .route("/double/upload/image", post(upload))
             .route("/double/view", get(view))
             .route("/double/system_stats", get(async || Json(json!({ "system": {}, "devices": [] }))))
+            .layer(middleware::from_fn(locked))
             .with_state(self.clone())
     }
 
     /// The graphs that were queued.
     pub fn graphs(&self) -> Vec<Value> {
         self.0.lock().unwrap().jobs.iter().map(|job| job.graph.clone()).collect()
+    }
+}
+
+async fn locked(request: Request, next: Next) -> Response {
+    match request.headers().get("authorization") {
+        Some(login) if login == LOGIN => next.run(request).await,
+        _ => (StatusCode::UNAUTHORIZED, "<h1>401 Authorization Required</h1>").into_response(),
     }
 }
 
@@ -109,7 +123,12 @@ async fn submit(State(double): State<Double>, body: Bytes) -> Response {
             return (StatusCode::from_u16(status).unwrap(), "a proxy says no").into_response();
         }
     }
-    if let Some((node, error)) = invalid(&job.graph, &state.files) {
+    let refused = job.says("[[refused]]").then(|| {
+        let error = json!({ "type": "value_bigger_than_max", "message": "", "details": "steps",
+            "extra_info": { "input_name": "steps" } });
+        ("3".to_owned(), error)
+    });
+    if let Some((node, error)) = refused.or_else(|| invalid(&job.graph, &state.files)) {
         let body = json!({
             "error": { "type": "prompt_outputs_failed_validation", "message": "", "details": "", "extra_info": {} },
             "node_errors": { node: { "errors": [error], "dependent_outputs": ["9"], "class_type": "" } },
@@ -173,6 +192,11 @@ async fn history(State(double): State<Double>, Path(id): Path<String>) -> Respon
         job.end = Some(if job.says("[[failed]]") { CRASHED } else { ENDED });
     }
     match job.end {
+        Some(end) if job.looks == 4 && job.says("[[odd]]") => {
+            let mut entry = serde_json::from_str::<Value>(end).unwrap();
+            entry["status"]["status_str"] = json!("cooling");
+            Json(json!({ id: entry })).into_response()
+        }
         Some(end) if !end.is_empty() => {
             Json(json!({ id: serde_json::from_str::<Value>(end).unwrap() })).into_response()
         }

@@ -105,6 +105,9 @@ fn synthesize(asked: &Asked) -> Response {
     if modern && (body["audioConfig"].get("pitch").is_some() || body["input"].get("ssml").is_some()) {
         return google::invalid("This voice does not support pitch or SSML");
     }
+    if gemini && asked.says("moderated") {
+        return google::invalid("The prompt violates the usage guidelines of this model");
+    }
     if !gemini && body["input"].get("prompt").is_some() {
         return google::invalid("prompt");
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     asked::{Asked, answer, fixture, garbled},
     check::{Field, Is, is_object, object},
-    google::{self, KEY, LOCATION, PROJECT},
+    google::{self, KEY, PROJECT},
 };
 
 const RATIOS: &[&str] =
@@ -49,7 +49,7 @@ pub fn router() -> Router {
 }
 
 fn handle(asked: &Asked) -> Response {
-    let vertex = format!("/v1/projects/{PROJECT}/locations/{LOCATION}/publishers/google/models/");
+    let vertex = format!("/v1/projects/{PROJECT}/locations/global/publishers/google/models/");
     if asked.path == "/token" {
         return google::token(asked);
     }

@@ -59,7 +59,7 @@ pub fn all() -> Vec<Known> {
     vec![
         known("ark", ark::Double::default().router(), &[("ARK_API_KEY", ark::KEY)]),
         known("bfl", bfl::router(board::Board::default()), &[("BFL_API_KEY", bfl::KEY)]),
-        known("comfyui", comfyui::Double::default().router(), &[("COMFYUI_URL", "http://127.0.0.1:1")]),
+        known("comfyui", comfyui::Double::default().router(), &[("COMFYUI_URL", comfyui::ADDRESS)]),
         known("creatify", creatify::router(board::Board::default()), &creatify_keys),
         known("dashscope", dashscope::router(board::Board::default()), &[("DASHSCOPE_API_KEY", dashscope::KEY)]),
         known("did", did::Double::default().router(), &[("DID_API_KEY", did::KEY)]),

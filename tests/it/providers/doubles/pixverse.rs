@@ -158,7 +158,8 @@ fn upload(body: &[u8], field: &str, id: u32) -> Response {
     let by_file = form.contains(&format!("name=\"{field}\"; filename="))
         && (form.contains("image/png") || id == 102 && form.contains("video/mp4"));
     let by_url = form.contains(&format!("name=\"{field}_url\""));
-    if by_file == by_url || id == 102 && !form.contains("name=\"media_type\"") {
+    let typed = form.contains("name=\"media_type\"");
+    if by_file == by_url || typed != (id == 102 && by_file) {
         return refuse(500_042, "bad upload");
     }
     let name = if id == 101 { "img_id" } else { "media_id" };

@@ -1,0 +1,161 @@
+// The quote as a ticket: what would make it, at what price and in what time, what else could, and the button to run it.
+import { effect, signal } from '@preact/signals';
+import { useState } from 'preact/hooks';
+import { account } from '../account.js';
+import { announce } from '../announce.js';
+import { providerName } from '../catalogue.js';
+import { dollars, duration } from '../format.js';
+import { generate } from '../generations.js';
+import { number, plural, t } from '../i18n.js';
+import { Adjustments } from '../parts/adjustments.jsx';
+import { Icon } from '../parts/icons.jsx';
+import { Trouble } from '../parts/trouble.jsx';
+import { CodeDialog } from './code.jsx';
+import { change, input, isEmpty } from './draft.js';
+import { runRefusal } from './problem.jsx';
+import { quote } from './quote.js';
+
+const SHOWN_ALTERNATIVES = 6;
+
+/** One key for one request: a second try after a lost answer starts nothing twice. */
+let idempotencyKey = newKey();
+
+effect(() => {
+  void input.value;
+  idempotencyKey = newKey();
+  runRefusal.value = null;
+});
+
+/** `crypto.randomUUID` is not there for pages that came over plain HTTP from another machine. */
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return `console-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+}
+
+const isStarting = signal(false);
+
+export async function run() {
+  if (isStarting.value || isEmpty.value) return;
+  isStarting.value = true;
+  runRefusal.value = null;
+  try {
+    await generate(input.value, idempotencyKey);
+    idempotencyKey = newKey();
+    announce(t('started'));
+  } catch (refusal) {
+    runRefusal.value = refusal;
+  }
+  isStarting.value = false;
+}
+
+export function Ticket() {
+  const [showsCode, setShowsCode] = useState(false);
+  const { value, refusal, isOld } = quote.value;
+  const trouble = runRefusal.value ?? refusal;
+  return (
+    <section class="ticket" aria-labelledby="ticket-title" aria-busy={isOld}>
+      <header>
+        <h2 id="ticket-title">{t('quote')}</h2>
+        {account.value?.mode === 'test' && <span class="stamp">{t('mode.test')}</span>}
+      </header>
+      <div role="status">
+        {isEmpty.value && <p class="hint">{t('quote.empty')}</p>}
+        {value && <Lines quote={value} />}
+      </div>
+      {value && <Adjustments adjustments={value.adjustments} />}
+      {trouble && <Trouble error={trouble} />}
+      <div class="tear" />
+      <Total quote={value} />
+      <button type="submit" class="primary run" disabled={isEmpty.value}>
+        {isStarting.value ? t('starting') : t('run')}
+      </button>
+      <button type="button" class="quiet" disabled={isEmpty.value} onClick={() => setShowsCode(true)}>
+        <Icon name="code" size={16} /> {t('copy.as.code')}
+      </button>
+      {value && <Alternatives quote={value} />}
+      {showsCode && <CodeDialog idempotencyKey={idempotencyKey} onClose={() => setShowsCode(false)} />}
+    </section>
+  );
+}
+
+function Lines({ quote: { provider, model, estimatedTime, quality } }) {
+  const lines = [
+    [t('provider'), providerName(provider)],
+    [t('model'), model],
+    [t('time'), t('about.time', { time: duration(estimatedTime) })],
+    [t('quality'), `${quality} / 100`],
+  ];
+  return (
+    <dl class="lines">
+      {lines.map(([name, text]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{text}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function Total({ quote: value }) {
+  const available = account.value?.credits.available;
+  return (
+    <div class="total">
+      <span class="figure">{value ? number(value.creditCost) : '—'}</span>
+      <span class="unit">{value ? plural('credits.unit', value.creditCost) : t('credits.short')}</span>
+      {value && <span class="dollars">{dollars(value.creditCost)}</span>}
+      {available !== undefined && <span class="left">{t('credits.left', { n: number(available) })}</span>}
+    </div>
+  );
+}
+
+function Alternatives({ quote: { alternatives } }) {
+  const [showsAll, setShowsAll] = useState(false);
+  if (alternatives.length === 0) return null;
+  const shown = showsAll ? alternatives : alternatives.slice(0, SHOWN_ALTERNATIVES);
+  return (
+    <details class="alternatives">
+      <summary>{t('alternatives', { n: alternatives.length })}</summary>
+      <ul>
+        {shown.map(({ provider, model, creditCost, estimatedTime }) => (
+          <li key={`${provider} ${model}`}>
+            <button type="button" onClick={() => change({ provider, model })}>
+              <span>
+                <b>{providerName(provider)}</b> {model}
+              </span>
+              <span class="price">
+                <b>{number(creditCost)}</b> {t('credits.short')} <span class="time">{duration(estimatedTime)}</span>
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+      {alternatives.length > shown.length && (
+        <button type="button" class="link" onClick={() => setShowsAll(true)}>
+          {t('show.all', { n: alternatives.length })}
+        </button>
+      )}
+    </details>
+  );
+}
+
+/** On a phone the price and the button stay in sight. */
+export function RunBar() {
+  const { value } = quote.value;
+  return (
+    <div class="run-bar">
+      <span>
+        {value ? (
+          <>
+            <b>{number(value.creditCost)}</b> {t('credits.short')} · {duration(value.estimatedTime)}
+          </>
+        ) : (
+          t('quote.short')
+        )}
+      </span>
+      <button type="submit" class="primary" disabled={isEmpty.value}>
+        {t('run')}
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,77 @@
+// Where a generation's webhook is, and a button that sends it again.
+import { useState } from 'preact/hooks';
+import { announce } from '../announce.js';
+import { graphql } from '../api.js';
+import { REDELIVER } from '../documents.js';
+import { moment } from '../format.js';
+import { load } from '../generations.js';
+import { number, t } from '../i18n.js';
+import { hasEnded } from '../watch.js';
+import { Trouble } from './trouble.jsx';
+
+export const deliveryState = ({ webhook, ...generation }) => {
+  if (webhook.delivered) return 'delivered';
+  if (webhook.nextAttemptAt) return 'waiting';
+  return hasEnded(generation) ? 'given.up' : 'later';
+};
+
+/** Looks that are taken, a second apart, at whether a delivery that was asked for has been made. */
+const LOOKS = 5;
+
+export function Redeliver({ generation }) {
+  const [{ isDue, refusal }, setState] = useState({ isDue: false, refusal: null });
+  const send = async () => {
+    setState({ isDue: true, refusal: null });
+    const before = generation.webhook.attempts;
+    try {
+      await graphql(REDELIVER, { id: generation.id });
+      announce(t('redelivering'));
+      for (let look = 0; look < LOOKS; look += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        const { webhook } = await load(generation.id);
+        if (webhook.attempts > before) break;
+      }
+      setState({ isDue: false, refusal: null });
+    } catch (error) {
+      setState({ isDue: false, refusal: error });
+    }
+  };
+  if (!hasEnded(generation)) return null;
+  return (
+    <>
+      <button type="button" class="quiet" aria-disabled={isDue} onClick={isDue ? undefined : send}>
+        {isDue ? t('redelivering') : t('redeliver')}
+      </button>
+      {refusal && <Trouble error={refusal} compact />}
+    </>
+  );
+}
+
+export function Delivery({ generation }) {
+  const { url, attempts, lastStatus, nextAttemptAt } = generation.webhook;
+  const state = deliveryState(generation);
+  const lines = [
+    [t('address'), <code>{url}</code>],
+    [t('tries'), number(attempts)],
+    [t('last.answer'), lastStatus],
+    [t('next.try'), nextAttemptAt && moment(nextAttemptAt)],
+  ];
+  return (
+    <section class="webhook">
+      <h3>
+        {t('webhook')} <span class={`status ${state.replace('.', '-')}`}>{t(`delivery.${state}`)}</span>
+      </h3>
+      <dl class="lines">
+        {lines
+          .filter(([, value]) => value !== null)
+          .map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+      </dl>
+      <Redeliver generation={generation} />
+    </section>
+  );
+}
