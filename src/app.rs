@@ -15,7 +15,7 @@ use crate::{
     accounts::{Accounts, Caller},
     catalog::{Catalog, Choice, Conditions, RouteId},
     config::{Config, Secrets},
-    db::{self, Bus, embedded::Embedded},
+    db::{self, Bus, Database, embedded::Embedded},
     domain::{Clock, Mode},
     egress::Egress,
     health::RouteHealth,
@@ -24,7 +24,7 @@ use crate::{
     limits::Reads,
     media::{Inputs, Store},
     providers::{Provider, Registry, adapters, registry, sandbox::Sandbox},
-    webhooks::Webhooks,
+    webhooks::{Seal, SecretError, Webhooks},
 };
 
 /// The least time that a route's deadline leaves, and how many usual runs it leaves where the catalogue names none.
@@ -91,6 +91,7 @@ impl App {
     pub fn new(parts: Parts) -> anyhow::Result<Arc<Self>> {
         let Parts { config, secrets, catalog, pool, clock, data_dir, allow_private } = parts;
         let (tracker, bus) = (TaskTracker::new(), Arc::new(Bus::default()));
+        let (database, seal) = (Database::new(pool.clone(), &tracker), seal(&secrets)?);
         let media = Arc::new(open_media(&config, &data_dir)?);
         let egress = Egress::new(allow_private)?;
         let registry = Registry::new(registry::Parts {
@@ -102,10 +103,10 @@ impl App {
             adapters: all_adapters(&config),
         })?;
         Ok(Arc::new(Self {
-            accounts: Accounts::new(pool.clone(), clock.clone(), config.plans.clone(), &tracker),
-            jobs: Jobs::new(pool.clone(), clock.clone(), bus.clone(), &tracker),
-            webhooks: Webhooks::new(pool.clone(), clock.clone()),
-            health: RouteHealth::new(pool.clone(), clock.clone(), bus.clone(), &tracker),
+            accounts: Accounts::new(&database, clock.clone(), config.plans.clone(), seal.clone()),
+            jobs: Jobs::new(&database, clock.clone(), bus.clone()),
+            webhooks: Webhooks::new(&database, clock.clone(), seal),
+            health: RouteHealth::new(&database, clock.clone(), bus.clone()),
             catalog: RwLock::new(Arc::new(catalog)),
             reads: Reads::default(),
             config,
@@ -197,6 +198,11 @@ fn all_adapters(config: &Config) -> Vec<Box<dyn Provider>> {
     let mut all = adapters::all();
     all.push(Box::new(Sandbox::new(config.worker.time_scale)));
     all
+}
+
+/// How webhook secrets are kept.
+pub fn seal(secrets: &Secrets) -> Result<Seal, SecretError> {
+    Seal::new(secrets.secret_key.as_ref(), secrets.previous_secret_key.as_ref())
 }
 
 /// The media store of the settings.

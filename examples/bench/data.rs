@@ -3,7 +3,9 @@
 use doitong::{
     accounts::{Accounts, NewKey},
     config::{Config, PlanLimits},
+    db::Database,
     domain::{Clock, Credits, Mode, Plan},
+    webhooks::Seal,
 };
 use futures_util::{StreamExt as _, stream};
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -41,7 +43,8 @@ pub struct Account {
 pub async fn open_accounts(pool: &PgPool) -> Vec<Account> {
     let mut plans = Config::load(None).unwrap().plans;
     plans.enterprise = PLAN;
-    let accounts = Accounts::new(pool.clone(), Clock::default(), plans, &TaskTracker::new());
+    let database = Database::new(pool.clone(), &TaskTracker::new());
+    let accounts = Accounts::new(&database, Clock::default(), plans, Seal::default());
     let open = async |n: usize| {
         let mut rng = StdRng::seed_from_u64(n as u64);
         let mut key = async |mode: Mode| {

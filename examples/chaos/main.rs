@@ -24,7 +24,9 @@ use doitong::{
     accounts::{Accounts, NewKey},
     config::Config,
     db,
+    db::Database,
     domain::{Clock, Credits, Mode, Plan},
+    webhooks::Seal,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::{Instant, sleep};
@@ -105,7 +107,8 @@ async fn open_account(fleet: &Fleet) -> String {
     let mut plans = Config::load(None).unwrap().plans;
     plans.enterprise =
         doitong::config::PlanLimits { per_minute: 10_000_000, concurrent: 400, daily: 0, queued: 10_000_000 };
-    let accounts = Accounts::new(pool.clone(), Clock::default(), plans, &TaskTracker::new());
+    let database = Database::new(pool.clone(), &TaskTracker::new());
+    let accounts = Accounts::new(&database, Clock::default(), plans, Seal::default());
     let new = NewKey {
         account: "chaos".to_owned(),
         plan: Some(Plan::Enterprise),

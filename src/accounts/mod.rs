@@ -9,6 +9,7 @@ mod store;
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -16,11 +17,10 @@ use std::{
 use anyhow::Context as _;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
-use tokio_util::task::TaskTracker;
 
 use crate::{
     config::{PlanLimits, Plans},
-    db::{self, Batcher, Bus},
+    db::{self, Batcher, Bus, Database},
     domain::{AccountId, Clock, Credits, Mode, Plan, Timestamp},
     ledger,
     limits::Allowance,
@@ -56,6 +56,7 @@ pub struct Accounts {
     pool: PgPool,
     clock: Clock,
     plans: RwLock<Plans>,
+    seal: webhooks::Seal,
     remembered: RwLock<HashMap<Hash, (Caller, Timestamp)>>,
     usages: Batcher<(AccountId, Mode), Option<Usage>>,
 }
@@ -76,6 +77,9 @@ pub enum CreateError {
     /// The amount makes no sense.
     #[error("credits must not be negative")]
     NegativeCredits,
+    /// The account's webhook secret cannot be read or kept.
+    #[error(transparent)]
+    Secret(#[from] webhooks::SecretError),
     /// Something else.
     #[error(transparent)]
     Internal(#[from] sqlx::Error),
@@ -95,7 +99,7 @@ pub struct NewKey {
 }
 
 /// A key that was just made; its text is not kept.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreatedKey {
     /// The account's name.
@@ -112,14 +116,26 @@ pub struct CreatedKey {
     pub webhook_secret: String,
 }
 
+impl fmt::Debug for CreatedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreatedKey").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
 /// Test credits of a new account.
 const TEST_CREDITS: Credits = Credits::new(100_000);
 
 impl Accounts {
-    /// The accounts in this database; statements of concurrent requests are gathered on the tracker's tasks.
-    pub fn new(pool: PgPool, clock: Clock, plans: Plans, tracker: &TaskTracker) -> Self {
-        let usages = Batcher::start(&pool, tracker, 256, async |pool, batch| store::usages(&pool, &batch).await);
-        Self { pool, clock, plans: RwLock::new(plans), remembered: RwLock::default(), usages }
+    /// The accounts in this database, with webhook secrets sealed so.
+    pub fn new(database: &Database, clock: Clock, plans: Plans, seal: webhooks::Seal) -> Self {
+        Self {
+            usages: database.gather(256, async |pool, batch| store::usages(&pool, &batch).await),
+            pool: database.pool.clone(),
+            clock,
+            plans: RwLock::new(plans),
+            seal,
+            remembered: RwLock::default(),
+        }
     }
 
     /// Puts other numbers of the plans in force, for accounts made from now on; [`Self::apply_plans`] does it for the rest.
@@ -183,7 +199,7 @@ impl Accounts {
         };
         store::insert_key(&mut tx, account, new.mode, &key, now).await?;
         let credits = store::usage(&mut *tx, account, new.mode).await?.available;
-        let webhook_secret = webhooks::current_secret(&mut tx, account).await?;
+        let webhook_secret = webhooks::current_secret(&mut tx, account, &self.seal).await?;
         tx.commit().await?;
         Ok(CreatedKey {
             account: new.account.clone(),
@@ -201,7 +217,7 @@ impl Accounts {
         new: &NewKey,
         now: Timestamp,
         rng: &mut impl rand::CryptoRng,
-    ) -> sqlx::Result<(AccountId, Plan)> {
+    ) -> Result<(AccountId, Plan), CreateError> {
         let plan = new.plan.unwrap_or(Plan::Free);
         let account = store::insert_account(tx, &new.account, plan, now).await?;
         for mode in [Mode::Test, Mode::Live] {
@@ -210,7 +226,7 @@ impl Accounts {
             let credits = new.credits.filter(|_| mode == new.mode).unwrap_or(standard);
             ledger::top_up(tx, account, mode, credits, now).await?;
         }
-        webhooks::make_secret(tx, account, now, rng).await?;
+        webhooks::make_secret(tx, account, &self.seal, now, rng).await?;
         Ok((account, plan))
     }
 

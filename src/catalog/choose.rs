@@ -229,9 +229,11 @@ fn nothing_carries(request: &Request<'_>) -> Refusal {
     let whose = whose(&request.scope);
     match request.options.keys().find(lacking) {
         Some(name) => request.refuse_option(name, format!("{whose} cannot take option {name} in this combination")),
-        None => {
-            Refusal::plain(RefusalKind::Input, format!("{whose} cannot serve this combination of inputs and options"))
-        }
+        None => Refusal::about(
+            RefusalKind::Input,
+            "input",
+            format!("{whose} cannot serve this combination of inputs and options"),
+        ),
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::{future::Future, sync::Arc};
 
-use sqlx::PgPool;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -39,15 +38,13 @@ where
     I: Clone + Send + Sync + 'static,
     O: Send + 'static,
 {
-    /// Starts it: batches have at most `size` items. `statement` answers item by item.
-    pub fn start<F, R>(pool: &PgPool, tracker: &TaskTracker, size: usize, statement: F) -> Self
+    /// Starts it: batches have at most `size` items. `run` answers item by item.
+    pub(super) fn start<F, R>(tracker: &TaskTracker, size: usize, run: F) -> Self
     where
-        F: Fn(PgPool, Vec<I>) -> R + Send + Sync + 'static,
+        F: Fn(Vec<I>) -> R + Send + Sync + 'static,
         R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
     {
         let (queue, mut waiting) = mpsc::channel(MAX_WAITING);
-        let pool = pool.clone();
-        let run = move |batch| statement(pool.clone(), batch);
         let (run, lanes, spawner) = (Arc::new(run), Arc::new(Semaphore::new(lanes())), tracker.clone());
         tracker.spawn(async move {
             loop {

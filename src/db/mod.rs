@@ -11,12 +11,40 @@ use sqlx::{
     Executor as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio_util::task::TaskTracker;
 
 pub use batch::{Batcher, Overloaded};
 pub use bus::{Bus, tell_keys_changed};
 
 /// Migrations, compiled in.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// The pool, and the tasks on which the statements of concurrent requests are gathered.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// The pool.
+    pub pool: PgPool,
+    tracker: TaskTracker,
+}
+
+impl Database {
+    /// A database whose gathering tasks run on this tracker.
+    pub fn new(pool: PgPool, tracker: &TaskTracker) -> Self {
+        Self { pool, tracker: tracker.clone() }
+    }
+
+    /// Gathers what arrives together into batches of at most `size`; `statement` answers item by item.
+    pub fn gather<I, O, F, R>(&self, size: usize, statement: F) -> Batcher<I, O>
+    where
+        I: Clone + Send + Sync + 'static,
+        O: Send + 'static,
+        F: Fn(PgPool, Vec<I>) -> R + Send + Sync + 'static,
+        R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
+    {
+        let pool = self.pool.clone();
+        Batcher::start(&self.tracker, size, move |batch| statement(pool.clone(), batch))
+    }
+}
 
 /// Opens a pool. A request that gets no connection in time fails fast, with an error that may be retried.
 pub async fn open(options: PgConnectOptions, max_connections: u32) -> anyhow::Result<PgPool> {

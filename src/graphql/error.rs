@@ -7,6 +7,7 @@ use crate::{
     db,
     domain::GenerationId,
     jobs::SubmitError,
+    webhooks,
 };
 
 /// An error as a client sees it.
@@ -103,7 +104,7 @@ impl ApiError {
     /// Something broke here. The cause is logged, once.
     pub fn internal(cause: &anyhow::Error) -> Self {
         let is_away = cause.chain().any(|cause| cause.downcast_ref::<sqlx::Error>().is_some_and(db::is_away));
-        if cause.is::<db::Overloaded>() {
+        if cause.chain().any(|cause| cause.is::<db::Overloaded>()) {
             return Self::overloaded();
         }
         if is_away {
@@ -172,6 +173,12 @@ impl From<ApiError> for async_graphql::Error {
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
+        Self::internal(&error.into())
+    }
+}
+
+impl From<webhooks::SecretError> for ApiError {
+    fn from(error: webhooks::SecretError) -> Self {
         Self::internal(&error.into())
     }
 }

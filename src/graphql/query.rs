@@ -13,8 +13,8 @@ use super::{
 use crate::{domain::GenerationId, jobs::Filter};
 
 /// The most generations of one page, and how many it has when nothing is said.
-const MAX_PAGE: i32 = 100;
-const PAGE: i32 = 20;
+const MAX_PAGE: i64 = 100;
+const PAGE: i64 = 20;
 
 /// What can be asked.
 pub struct Query;
@@ -32,7 +32,7 @@ impl Query {
     async fn generations(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, at most 100; 20 when absent.")] first: Option<i32>,
+        #[graphql(desc = "How many, at most 100; 20 when absent.")] first: Option<i64>,
         #[graphql(desc = "A cursor: those older than it.")] after: Option<String>,
         #[graphql(desc = "Only those of this type.")] r#type: Option<GenerationType>,
         #[graphql(desc = "Only those in this state.")] status: Option<GenerationStatus>,

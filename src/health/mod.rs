@@ -21,11 +21,11 @@ use std::{
 use chrono::TimeDelta;
 use sqlx::PgPool;
 use tokio::sync::broadcast::error::RecvError;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog::{self, RouteId},
-    db::{Batcher, Bus},
+    db::{Batcher, Bus, Database},
     domain::{Clock, Timestamp, fault::Kind},
 };
 pub use store::Class;
@@ -73,10 +73,10 @@ pub enum Gate {
 
 impl RouteHealth {
     /// The health in this database; empty until it is read.
-    pub fn new(pool: PgPool, clock: Clock, bus: Arc<Bus>, tracker: &TaskTracker) -> Self {
+    pub fn new(database: &Database, clock: Clock, bus: Arc<Bus>) -> Self {
         Self {
-            runs: Batcher::start(&pool, tracker, 1024, store::measure),
-            pool,
+            runs: database.gather(1024, store::measure),
+            pool: database.pool.clone(),
             clock,
             bus,
             known: RwLock::default(),

@@ -1,6 +1,6 @@
 //! `/graphql`: GraphQL over HTTP in both media types, one operation or a batch.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, parser::types::OperationType};
 use axum::{
@@ -66,7 +66,7 @@ pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Bod
 pub(super) async fn get(
     State(edge): State<Edge>,
     headers: HeaderMap,
-    query: Result<Query<HashMap<String, String>>, QueryRejection>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Response {
     let exchange = match Exchange::begin(&edge, &headers).await {
         Ok(exchange) => exchange,
@@ -251,7 +251,9 @@ pub(super) fn prepare(edge: &Edge, parameters: Parameters) -> Ready {
         Some(hash) => edge.documents.persisted(hash, parameters.query.as_deref())?,
         None => parameters.query.as_deref().unwrap_or_default().into(),
     };
-    let prepared = edge.documents.prepare(&query, parameters.operation_name.as_deref())?;
+    let operation_name = parameters.operation_name.as_deref();
+    let prepared = edge.documents.prepare(&query, operation_name)?;
+    prepared.check(operation_name, &parameters.variables)?;
     Ok((parameters, prepared))
 }
 

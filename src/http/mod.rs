@@ -7,6 +7,7 @@ mod console;
 mod graphiql;
 mod graphql;
 mod health;
+mod json;
 pub mod media;
 mod operation;
 pub mod server;
@@ -30,6 +31,7 @@ use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowHeaders, Any, CorsLayer},
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    timeout::RequestBodyTimeoutLayer,
     trace::TraceLayer,
 };
 
@@ -89,7 +91,7 @@ pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: Cancel
         .route("/graphql/assets/{name}", get(graphiql::asset))
         .route("/graphql/ws", any(ws::upgrade))
         .route("/schema.graphql", get(schema))
-        .route("/uploads", post(uploads::post))
+        .route("/uploads", post(uploads::post).layer(RequestBodyTimeoutLayer::new(uploads::STALL_LIMIT)))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

@@ -20,13 +20,12 @@ use std::{sync::Arc, time::Duration};
 use chrono::TimeDelta;
 use serde_json::Value;
 use sqlx::PgPool;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::{
     accounts::Caller,
     catalog::Choice,
-    db::{Batcher, Bus},
+    db::{Batcher, Bus, Database},
     domain::{
         AccountId, Clock, GenerationId, GenerationType, Mode, Status, Timestamp, Upstream,
         output::{Asset, Outputs},
@@ -154,18 +153,18 @@ pub enum Ending {
 }
 
 impl Jobs {
-    /// The jobs in this database; statements of concurrent requests are gathered on the tracker's tasks.
-    pub fn new(pool: PgPool, clock: Clock, bus: Arc<Bus>, tracker: &TaskTracker) -> Self {
+    /// The jobs in this database.
+    pub fn new(database: &Database, clock: Clock, bus: Arc<Bus>) -> Self {
         Self {
-            admissions: Batcher::start(&pool, tracker, BATCH, store::admit),
-            lookups: Batcher::start(&pool, tracker, BATCH, store::find_many),
-            intents: Batcher::start(&pool, tracker, BATCH, advance::intend),
-            returns: Batcher::start(&pool, tracker, BATCH, advance::put_back),
-            acceptances: Batcher::start(&pool, tracker, BATCH, advance::accept),
-            looks: Batcher::start(&pool, tracker, BATCH, advance::look),
-            results: Batcher::start(&pool, tracker, BATCH, advance::store),
-            settlements: Batcher::start(&pool, tracker, BATCH, store::settle),
-            pool,
+            admissions: database.gather(BATCH, store::admit),
+            lookups: database.gather(BATCH, store::find_many),
+            intents: database.gather(BATCH, advance::intend),
+            returns: database.gather(BATCH, advance::put_back),
+            acceptances: database.gather(BATCH, advance::accept),
+            looks: database.gather(BATCH, advance::look),
+            results: database.gather(BATCH, advance::store),
+            settlements: database.gather(BATCH, store::settle),
+            pool: database.pool.clone(),
             clock,
             bus,
         }
