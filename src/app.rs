@@ -20,7 +20,7 @@ use crate::{
     egress::Egress,
     health::RouteHealth,
     jobs::{Claimed, Jobs},
-    lifecycle::supervised,
+    lifecycle::{Probes, supervised},
     limits::Reads,
     media::{Inputs, Store},
     providers::{Provider, Registry, adapters, registry, sandbox::Sandbox},
@@ -39,6 +39,8 @@ pub struct App {
     pub pool: PgPool,
     /// The time.
     pub clock: Clock,
+    /// Whether the database is there.
+    pub database: db::Watch,
     /// What processes tell each other.
     pub bus: Arc<Bus>,
     /// Accounts and keys.
@@ -63,6 +65,8 @@ pub struct App {
     pub work: TaskTracker,
     /// Cancelled when the process was told to stop: nothing new is claimed, readiness is over, streams end.
     pub draining: CancellationToken,
+    /// Who asks whether this process is ready.
+    pub probes: Probes,
     /// Cancelled when a background task ended that must not.
     pub crashed: CancellationToken,
     catalog: RwLock<Arc<Catalog>>,
@@ -112,6 +116,7 @@ impl App {
             config,
             pool,
             clock,
+            database: db::Watch::default(),
             bus,
             media,
             registry,
@@ -119,14 +124,17 @@ impl App {
             tracker,
             work: TaskTracker::new(),
             draining: CancellationToken::new(),
+            probes: Probes::default(),
             crashed: CancellationToken::new(),
         }))
     }
 
-    /// Starts what every role needs: the bus, and the forgetting of callers whose keys changed.
+    /// Starts what every role needs: the bus, the watch on the database, the forgetting of callers whose keys changed.
     pub fn start(self: &Arc<Self>, stop: &CancellationToken) {
         let (app, until) = (self.clone(), stop.clone());
         self.spawn("bus", stop, async move { app.bus.run(&app.pool, &until).await });
+        let (app, until) = (self.clone(), stop.clone());
+        self.spawn("database watch", stop, async move { app.database.run(&app.pool, &until).await });
         let (app, until) = (self.clone(), stop.clone());
         self.spawn("callers", stop, async move { app.accounts.follow(&app.bus, &until).await });
         let (app, until) = (self.clone(), stop.clone());

@@ -184,6 +184,7 @@ impl Service {
         self.app.work.close();
         let connections = async {
             if let Some(server) = &self.server {
+                self.app.probes.moved().await;
                 server.drained().await;
             }
         };

@@ -3,21 +3,27 @@
 mod batch;
 mod bus;
 pub mod embedded;
+mod watch;
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use sqlx::{
-    Executor as _, PgConnection, PgPool,
+    Connection as _, Executor as _, PgConnection, PgPool,
+    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio_util::task::TaskTracker;
 
 pub use batch::{Batcher, Overloaded};
 pub use bus::{Bus, tell_keys_changed};
+pub use watch::Watch;
 
 /// Migrations, compiled in.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// A connection that rested for longer is asked whether it still stands.
+const RESTED: Duration = Duration::from_secs(1);
 
 /// The pool, and the tasks on which the statements of concurrent requests are gathered.
 #[derive(Clone, Debug)]
@@ -51,9 +57,18 @@ pub async fn open(options: PgConnectOptions, max_connections: u32) -> anyhow::Re
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(3))
-        // A broken connection shows itself at its first use; asking each time would cost a round trip.
+        // Asking each time would cost a round trip; asking the rested ones is enough to find those that the database left
+        // behind when it went away.
         .test_before_acquire(false)
         .after_connect(|connection, _| Box::pin(prepare(connection)))
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > RESTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options.application_name("doitong"))
         .await
         .context("cannot reach the database")
@@ -67,9 +82,12 @@ async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Applies the migrations that are missing.
+/// Applies the migrations that are missing. Those of a newer release do not matter: what they add leaves room for the
+/// release before (`migrations/README.md`), so that it may still start beside the new one.
 pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
-    MIGRATIONS.run(pool).await.context("the database could not be migrated")
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    migrator.set_ignore_missing(true);
+    migrator.run(pool).await.context("the database could not be migrated")
 }
 
 /// Whether every migration of this binary is applied.

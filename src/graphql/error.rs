@@ -115,6 +115,11 @@ impl ApiError {
         Self::new(INTERNAL, "Something went wrong on our side. Try again; if it stays, report the request id.")
     }
 
+    /// The database is away. That was logged when it went.
+    pub fn database_away() -> Self {
+        Self::unavailable()
+    }
+
     /// No answer in the time that a request may take.
     pub fn too_slow() -> Self {
         tracing::warn!("a request took too long");

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, parser::types::OperationType};
 use axum::{
     body::{Body, Bytes, HttpBody as _},
-    extract::{Query, State, rejection::QueryRejection},
+    extract::{Query, Request, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header::ALLOW},
+    middleware::Next,
     response::Response,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -80,6 +81,19 @@ pub(super) async fn get(
     match query.map_err(unreadable).and_then(|Query(pairs)| operation::in_query_string(pairs)) {
         Ok(parameters) => exchange.single(parameters, true).await,
         Err(refused) => exchange.refuse(refused).await,
+    }
+}
+
+/// Answers at once while the database is away, also what waits for it already.
+pub(super) async fn fail_fast(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    let media_type = MediaType::of(request.headers()).unwrap_or(MediaType::Json);
+    tokio::select! {
+        biased;
+        () = edge.app.database.away() => {
+            let error = ApiError::database_away();
+            answer::refusal(answer::status_of(&error), media_type, error)
+        }
+        response = next.run(request) => response,
     }
 }
 

@@ -21,6 +21,7 @@ use axum::{
     Router,
     extract::{FromRequestParts as _, Request, State, ws::WebSocketUpgrade},
     http::{HeaderName, StatusCode, header::ACCEPT},
+    middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
     routing::{any, get, post},
 };
@@ -88,6 +89,7 @@ pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: Cancel
         .route("/", get(console::page))
         .route("/console/assets/{name}", get(console::asset))
         .route("/graphql", get(get_graphql).post(graphql::post).fallback(graphql::other_method))
+        .route_layer(from_fn_with_state(edge.clone(), graphql::fail_fast))
         .route("/graphql/assets/{name}", get(graphiql::asset))
         .route("/graphql/ws", any(ws::upgrade))
         .route("/schema.graphql", get(schema))

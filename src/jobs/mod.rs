@@ -309,6 +309,14 @@ impl Jobs {
         store::delete_stopping(&self.pool, id, lease).await
     }
 
+    /// Forgets a job whose upstream finished it after its generation had failed, and keeps that in the attempts.
+    pub async fn note_late_success(&self, job: &Claimed, lease: Lease, attempts: &[Attempt]) -> sqlx::Result<()> {
+        if store::note_late_success(&self.pool, job, lease, attempts).await? {
+            self.bus.tell_changed([job.id]);
+        }
+        Ok(())
+    }
+
     /// Notes what an upstream calls a job that ended while it was being submitted, so that it can be told to stop.
     pub async fn note_late_handle(&self, id: GenerationId, handle: &Handle) -> sqlx::Result<()> {
         store::note_late_handle(&self.pool, id, handle, self.clock.now()).await
@@ -319,8 +327,8 @@ impl Jobs {
         store::counts(&self.pool).await
     }
 
-    /// Drops idempotency keys past their time and makes the partitions of the months ahead; drops those of months past
-    /// retention.
+    /// Drops idempotency keys past their time and makes the partitions of the months ahead, forgets moments that a
+    /// clock far ahead has left behind; drops months past retention.
     pub async fn keep_house(&self, retention_months: u32) -> sqlx::Result<()> {
         store::keep_house(&self.pool, self.clock.now(), retention_months).await
     }

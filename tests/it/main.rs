@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers are test code")]
 
 mod architecture;
+mod chaos;
 mod choice;
 mod cli;
 mod console;
 mod egress;
 mod embedded;
+mod faults;
 mod graphql;
 mod hostile;
 mod jobs;

@@ -179,3 +179,28 @@ pub(in crate::jobs) async fn note_late_handle(
     .await?;
     Ok(())
 }
+
+/// The generation stays as it ended; only what its attempts tell changes.
+pub(in crate::jobs) async fn note_late_success(
+    pool: &PgPool,
+    job: &Claimed,
+    lease: Lease,
+    attempts: &[Attempt],
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "
+        with stopped as (
+            delete from job where generation_id = $1 and lease = $3 and stage = 'stopping' returning generation_id
+        )
+        update generation g set attempts = $4 from stopped
+        where g.account_id = $2 and g.generation_id = stopped.generation_id and g.status = 'FAILED'
+        ",
+        job.id.uuid(),
+        job.account.get(),
+        lease.0,
+        serde_json::to_value(attempts).unwrap_or_default()
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}

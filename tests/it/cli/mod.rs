@@ -47,7 +47,7 @@ impl Home {
     }
 
     /// Nothing of the environment but where programs are: neither a database nor credentials.
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_doitong"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("DOITONG_DATA_DIR", self.file("data")).envs(self.variables.iter().cloned());
@@ -70,7 +70,7 @@ impl Home {
     }
 
     /// The one line that a command fails with.
-    fn error(&self, args: &[&str]) -> String {
+    pub fn error(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{args:?}");
         assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
@@ -92,13 +92,13 @@ impl Home {
     }
 
     /// The process of the private PostgreSQL, if it runs.
-    fn server(&self) -> Option<Pid> {
+    pub fn server(&self) -> Option<Pid> {
         let text = fs::read_to_string(self.file("data/postgres/postmaster.pid")).ok()?;
         let pid = Pid::from_raw(text.lines().next()?.parse().ok()?)?;
         test_kill_process(pid).is_ok().then_some(pid)
     }
 
-    fn has_server(&self) -> bool {
+    pub fn has_server(&self) -> bool {
         self.server().is_some()
     }
 }
@@ -114,24 +114,24 @@ impl Drop for Home {
 
 /// A process that serves.
 pub struct Served {
-    child: Child,
+    pub child: Child,
     lines: BufReader<ChildStdout>,
     log: PathBuf,
-    url: String,
+    pub url: String,
 }
 
 impl Served {
-    fn line(&mut self) -> String {
+    pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    fn ended(&mut self) -> ExitStatus {
+    pub fn ended(&mut self) -> ExitStatus {
         eventually(|| self.child.try_wait().unwrap())
     }
 
@@ -192,7 +192,7 @@ fn curl(args: &[&str]) -> (u16, String) {
     (status.parse().unwrap(), body.to_owned())
 }
 
-fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {
