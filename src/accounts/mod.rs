@@ -129,7 +129,7 @@ impl Accounts {
     /// The accounts in this database, with webhook secrets sealed so.
     pub fn new(database: &Database, clock: Clock, plans: Plans, seal: webhooks::Seal) -> Self {
         Self {
-            usages: database.gather(256, async |pool, batch| store::usages(&pool, &batch).await),
+            usages: database.gather_reads(256, async |pool, batch| store::usages(&pool, &batch).await),
             pool: database.pool.clone(),
             clock,
             plans: RwLock::new(plans),

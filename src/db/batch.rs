@@ -38,14 +38,14 @@ where
     I: Clone + Send + Sync + 'static,
     O: Send + 'static,
 {
-    /// Starts it: batches have at most `size` items. `run` answers item by item.
-    pub(super) fn start<F, R>(tracker: &TaskTracker, size: usize, run: F) -> Self
+    /// Starts it: at most `lanes` batches of at most `size` items are under way at once. `run` answers item by item.
+    pub(super) fn start<F, R>(tracker: &TaskTracker, (lanes, size): (usize, usize), run: F) -> Self
     where
         F: Fn(Vec<I>) -> R + Send + Sync + 'static,
         R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
     {
         let (queue, mut waiting) = mpsc::channel(MAX_WAITING);
-        let (run, lanes, spawner) = (Arc::new(run), Arc::new(Semaphore::new(lanes())), tracker.clone());
+        let (run, lanes, spawner) = (Arc::new(run), Arc::new(Semaphore::new(lanes)), tracker.clone());
         tracker.spawn(async move {
             loop {
                 let Ok(lane) = lanes.clone().acquire_owned().await else { return };
@@ -69,11 +69,6 @@ where
         self.queue.try_send(Waiting { item, answer }).map_err(|_| Overloaded)?;
         Ok(outcome.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)))
     }
-}
-
-/// Batches of a kind under way at once: one for each two cores. More of them are smaller, and cost more.
-fn lanes() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 async fn serve<I, O, F, R>(run: &F, batch: Vec<Waiting<I, O>>)

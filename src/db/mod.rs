@@ -39,8 +39,29 @@ impl Database {
         Self { pool, tracker: tracker.clone() }
     }
 
-    /// Gathers what arrives together into batches of at most `size`; `statement` answers item by item.
-    pub fn gather<I, O, F, R>(&self, size: usize, statement: F) -> Batcher<I, O>
+    /// Gathers reads that arrive together into batches of at most `size`; `statement` answers item by item.
+    pub fn gather_reads<I, O, F, R>(&self, size: usize, statement: F) -> Batcher<I, O>
+    where
+        I: Clone + Send + Sync + 'static,
+        O: Send + 'static,
+        F: Fn(PgPool, Vec<I>) -> R + Send + Sync + 'static,
+        R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
+    {
+        self.gather(cores(), size, statement)
+    }
+
+    /// The same for writes. They wait for the disk: fewer and larger batches commit once for many.
+    pub fn gather_writes<I, O, F, R>(&self, size: usize, statement: F) -> Batcher<I, O>
+    where
+        I: Clone + Send + Sync + 'static,
+        O: Send + 'static,
+        F: Fn(PgPool, Vec<I>) -> R + Send + Sync + 'static,
+        R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
+    {
+        self.gather(cores().div_ceil(2), size, statement)
+    }
+
+    fn gather<I, O, F, R>(&self, lanes: usize, size: usize, statement: F) -> Batcher<I, O>
     where
         I: Clone + Send + Sync + 'static,
         O: Send + 'static,
@@ -48,8 +69,12 @@ impl Database {
         R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
     {
         let pool = self.pool.clone();
-        Batcher::start(&self.tracker, size, move |batch| statement(pool.clone(), batch))
+        Batcher::start(&self.tracker, (lanes, size), move |batch| statement(pool.clone(), batch))
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Opens a pool. A request that gets no connection in time fails fast, with an error that may be retried.
@@ -74,11 +99,16 @@ pub async fn open(options: PgConnectOptions, max_connections: u32) -> anyhow::Re
         .context("cannot reach the database")
 }
 
-/// Every hot statement looks rows up by key. Planning one anew for each batch, because its arrays are shorter than
-/// assumed, costs more than running it, and compiling it more still; and a plan that was made while a table was empty
-/// must not scan it when it is full.
+/// Every hot statement looks rows up by their whole keys, table by table in the order in which it is written. A planner
+/// that has seen the tables empty would scan or hash them, or begin with the part of a key that matches a whole account,
+/// and keep that plan when they are full. Planning anew for each batch costs more than running it, compiling it more still.
 async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
-    connection.execute("set plan_cache_mode = force_generic_plan; set jit = off; set enable_seqscan = off").await?;
+    connection
+        .execute(
+            "set plan_cache_mode = force_generic_plan; set join_collapse_limit = 1; set enable_seqscan = off;
+            set enable_hashjoin = off; set enable_mergejoin = off; set jit = off",
+        )
+        .await?;
     Ok(())
 }
 

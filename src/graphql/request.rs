@@ -18,8 +18,7 @@ pub struct HttpRequest {
     pub idempotency_key: Option<String>,
     /// Whether the whole request asks for more than one generation.
     pub several: bool,
-    /// What the headers will say; inside `None`: the database does not tell.
-    allowance: Mutex<Option<Option<Allowance>>>,
+    allowance: Mutex<Option<Allowance>>,
     replayed: AtomicBool,
 }
 
@@ -38,11 +37,11 @@ impl HttpRequest {
 
     /// Notes what an admission left.
     pub fn note(&self, allowance: Allowance) {
-        *self.allowance.lock().unwrap_or_else(PoisonError::into_inner) = Some(Some(allowance));
+        *self.allowance.lock().unwrap_or_else(PoisonError::into_inner) = Some(allowance);
     }
 
     /// Notes what a look found, unless an admission told better.
-    pub fn note_look(&self, found: Option<Allowance>) {
+    pub fn note_look(&self, found: Allowance) {
         self.allowance.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(found);
     }
 
@@ -51,8 +50,8 @@ impl HttpRequest {
         self.replayed.store(true, Ordering::Relaxed);
     }
 
-    /// What is left, if it was asked for: by an admission, or by a look.
-    pub fn allowance(&self) -> Option<Option<Allowance>> {
+    /// What is left, if an admission or a look told.
+    pub fn allowance(&self) -> Option<Allowance> {
         *self.allowance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

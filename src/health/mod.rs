@@ -75,7 +75,7 @@ impl RouteHealth {
     /// The health in this database; empty until it is read.
     pub fn new(database: &Database, clock: Clock, bus: Arc<Bus>) -> Self {
         Self {
-            runs: database.gather(1024, store::measure),
+            runs: database.gather_writes(1024, store::measure),
             pool: database.pool.clone(),
             clock,
             bus,

@@ -246,7 +246,7 @@ pub(super) async fn add_headers(edge: &Edge, headers: &mut HeaderMap, caller: &C
         headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
     }
     let allowance = match http.and_then(HttpRequest::allowance) {
-        Some(known) => known,
+        Some(known) => Some(known),
         None => edge.app.accounts.allowance(caller).await.ok(),
     };
     if let Some(allowance) = allowance {

@@ -173,21 +173,8 @@ impl<'a> Exchange<'a> {
             let error = ApiError::invalid("REQUEST", "", message);
             return self.refuse(NotGraphQl(StatusCode::BAD_REQUEST, error)).await;
         }
-        let execution = self.execute(&http, 0, ready, self.deadline());
-        let response =
-            if kind == Some(OperationType::Query) { self.with_a_look(&http, execution).await } else { execution.await };
+        let response = self.execute(&http, 0, ready, self.deadline()).await;
         self.send(Some(&http), response.into()).await
-    }
-
-    /// Executes a query while the database is asked for what the headers tell.
-    async fn with_a_look(
-        &self,
-        http: &HttpRequest,
-        execution: impl Future<Output = GraphQlResponse>,
-    ) -> GraphQlResponse {
-        let (response, allowance) = tokio::join!(execution, self.edge.app.accounts.allowance(&self.caller));
-        http.note_look(allowance.ok());
-        response
     }
 
     async fn batch(self, batch: Vec<Parameters>) -> Response {

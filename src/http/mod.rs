@@ -44,7 +44,10 @@ use answer::MediaType;
 
 /// What handlers share.
 #[derive(Clone)]
-pub struct Edge {
+pub struct Edge(Arc<Shared>);
+
+/// The parts of an [`Edge`].
+pub struct Shared {
     app: Arc<App>,
     api: Api,
     documents: Arc<Documents>,
@@ -52,6 +55,14 @@ pub struct Edge {
     turns: Arc<Semaphore>,
     metrics: Option<PrometheusHandle>,
     draining: CancellationToken,
+}
+
+impl std::ops::Deref for Edge {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -80,7 +91,7 @@ pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: Cancel
     let documents = Arc::new(Documents::new(app.config.graphql.clone()));
     let media = media::router(app.media.clone());
     let turns = Arc::new(Semaphore::new(MAX_UNDER_WAY));
-    let edge = Edge { api: api(app.clone()), app, documents, turns, metrics, draining };
+    let edge = Edge(Arc::new(Shared { api: api(app.clone()), app, documents, turns, metrics, draining }));
     let cors = CorsLayer::new().allow_origin(Any).allow_methods(Any);
     // A wildcard would not cover `Authorization`.
     let cors = cors.allow_headers(AllowHeaders::mirror_request()).expose_headers(EXPOSED).max_age(PREFLIGHT_AGE);

@@ -30,6 +30,7 @@ use crate::{
         AccountId, Clock, GenerationId, GenerationType, Mode, Status, Timestamp, Upstream,
         output::{Asset, Outputs},
     },
+    limits::Allowance,
     providers::Handle,
 };
 pub use cancel::Cancel;
@@ -54,7 +55,7 @@ pub struct Jobs {
     clock: Clock,
     bus: Arc<Bus>,
     admissions: Batcher<store::Admission, store::Admitted>,
-    lookups: Batcher<store::Lookup, Option<Generation>>,
+    lookups: Batcher<store::Lookup, Option<store::Found>>,
     intents: Batcher<Step<advance::Intend>, bool>,
     returns: Batcher<Step<advance::PutBack>, bool>,
     acceptances: Batcher<Step<advance::Accept>, bool>,
@@ -156,18 +157,27 @@ impl Jobs {
     /// The jobs in this database.
     pub fn new(database: &Database, clock: Clock, bus: Arc<Bus>) -> Self {
         Self {
-            admissions: database.gather(BATCH, store::admit),
-            lookups: database.gather(BATCH, store::find_many),
-            intents: database.gather(BATCH, advance::intend),
-            returns: database.gather(BATCH, advance::put_back),
-            acceptances: database.gather(BATCH, advance::accept),
-            looks: database.gather(BATCH, advance::look),
-            results: database.gather(BATCH, advance::store),
-            settlements: database.gather(BATCH, store::settle),
+            admissions: database.gather_writes(BATCH, store::admit),
+            lookups: database.gather_reads(BATCH, store::find_many),
+            intents: database.gather_writes(BATCH, advance::intend),
+            returns: database.gather_writes(BATCH, advance::put_back),
+            acceptances: database.gather_writes(BATCH, advance::accept),
+            looks: database.gather_writes(BATCH, advance::look),
+            results: database.gather_writes(BATCH, advance::store),
+            settlements: database.gather_writes(BATCH, store::settle),
             pool: database.pool.clone(),
             clock,
             bus,
         }
+    }
+
+    /// A generation of this caller, and what the caller has left.
+    pub async fn find_with_allowance(
+        &self,
+        caller: &Caller,
+        id: GenerationId,
+    ) -> anyhow::Result<Option<(Generation, Allowance)>> {
+        self.look_up(caller.account, caller.mode, id).await
     }
 
     /// A generation of this caller.
@@ -182,7 +192,11 @@ impl Jobs {
         mode: Mode,
         id: GenerationId,
     ) -> anyhow::Result<Option<Generation>> {
-        Ok(self.lookups.run(store::Lookup { account, mode, id }).await??)
+        Ok(self.look_up(account, mode, id).await?.map(|(generation, _)| generation))
+    }
+
+    async fn look_up(&self, account: AccountId, mode: Mode, id: GenerationId) -> anyhow::Result<Option<store::Found>> {
+        Ok(self.lookups.run(store::Lookup { account, mode, id, now: self.clock.now() }).await??)
     }
 
     /// This caller's generations, newest first, those older than `after`.
@@ -193,8 +207,8 @@ impl Jobs {
         after: Option<GenerationId>,
         first: u32,
     ) -> sqlx::Result<Page> {
-        let limit = i64::from(first) + 1;
-        let mut generations = store::list(&self.pool, caller, filter, after, limit).await?;
+        let listing = store::Listing { caller, filter, after, limit: i64::from(first) + 1, now: self.clock.now() };
+        let mut generations = store::list(&self.pool, &listing).await?;
         let has_next = generations.len() > first as usize;
         generations.truncate(first as usize);
         Ok(Page { generations, has_next })

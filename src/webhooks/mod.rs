@@ -63,8 +63,8 @@ impl Webhooks {
     /// The outbox in this database, with secrets sealed so.
     pub fn new(database: &Database, clock: Clock, seal: Seal) -> Self {
         Self {
-            keeps: database.gather(BATCH, store::live_secrets),
-            records: database.gather(BATCH, store::record),
+            keeps: database.gather_reads(BATCH, store::live_secrets),
+            records: database.gather_writes(BATCH, store::record),
             pool: database.pool.clone(),
             clock,
             seal,

@@ -29,6 +29,9 @@ const WHOLE_TABLES: [&str; 6] = [
     "select distinct a.name from account a",
 ];
 
+/// The list of an account, newest first, which ends when a page is full.
+const LIST: &str = "select generation_id as \"id: GenerationId\" from generation where account_id = $1";
+
 /// Two thousand accounts with work in each stage, the past of forty thousand generations, and outboxes.
 const BACKLOG: &str = "
     insert into account (name, plan, created_at) select 'a' || n, 'pro', now() from generate_series(1, 2000) n;
@@ -67,6 +70,13 @@ impl Plan {
             let grows = GROWING.contains(&relation) || relation.starts_with("generation_");
             if kind == "Seq Scan" && grows {
                 faults.push(format!("scans {relation}"));
+            }
+            let condition = node["Index Cond"].as_str().unwrap_or_default();
+            if kind.starts_with("Index") && grows && condition.is_empty() {
+                faults.push(format!("reads all of {relation}"));
+            }
+            if relation.starts_with("generation_") && !condition.is_empty() && !condition.contains("generation_id") {
+                faults.push(format!("reads all of an account in {relation}"));
             }
             let of_all = &node["Plans"][0];
             let is_backlog = of_all["Node Type"] == "Index Scan"
@@ -122,7 +132,10 @@ async fn no_statement_reads_a_whole_table_that_grows() {
             continue;
         }
         looked_at += 1;
-        let found = plan_of(&mut connection, &statement, parameters).await.faults();
+        let mut found = plan_of(&mut connection, &statement, parameters).await.faults();
+        if words.starts_with(LIST) {
+            found.retain(|fault| !fault.starts_with("reads all of an account"));
+        }
         faults.extend(found.into_iter().map(|fault| format!("{fault}: {statement}")));
     }
     assert!(looked_at > 40, "only {looked_at} statements were found");
@@ -137,6 +150,8 @@ async fn the_check_sees_a_scan_and_a_sorted_backlog() {
     for (statement, fault) in [
         ("select * from generation where provider = $1", "scans generation_other"),
         ("select * from job where due_at < $1 order by upstream limit 1", "sorts a backlog"),
+        ("select * from purse order by account_id, mode limit $1", "reads all of purse"),
+        ("select * from generation where account_id = $1", "reads all of an account in generation_other"),
     ] {
         let found = plan_of(&mut connection, statement, 1).await.faults();
         assert!(found.iter().any(|found| found == fault), "{statement}: {found:?}");
@@ -167,7 +182,9 @@ async fn admission_and_settlement_read_rows_by_their_keys() {
         connection.execute("begin").await.unwrap();
         let answered = sqlx::raw_sql(call).fetch_all(&mut *connection).await.unwrap().len();
         let scanned: Vec<String> = sqlx::query_scalar(
-            "select relname::text from pg_stat_xact_user_tables where seq_scan > 0 and relname <> 'filling' order by 1",
+            // Sixteen requests: what reads hundreds of rows does not go by their keys.
+            "select relname::text from pg_stat_xact_user_tables
+            where (seq_scan > 0 or idx_tup_fetch > 200) and relname <> 'filling' order by 1",
         )
         .fetch_all(&mut *connection)
         .await

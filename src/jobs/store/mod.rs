@@ -10,7 +10,7 @@ use sqlx::PgPool;
 
 use crate::domain::{Mode, Timestamp, Upstream};
 pub(super) use admit::{Admission, AdmissionOutcome, Admitted, admit, find_key};
-pub(super) use read::{Lookup, find_many, list};
+pub(super) use read::{Found, Listing, Lookup, find_many, list};
 pub(super) use settle::{Settled, Settlement, settle};
 pub use work::Claimed;
 pub(super) use work::{claim, delete_stopping, note_late_handle, note_late_success, prolong};
