@@ -246,7 +246,7 @@ impl Refused<'_> {
                 returning generation_id
             )
             update generation g set attempts = $6
-            from changed where g.account_id = $2 and g.generation_id = changed.generation_id
+            from changed where g.account_id = $2 and g.generation_id = $1
             ",
             self.job.id.uuid(),
             self.job.account.get(),
@@ -271,7 +271,7 @@ impl Refused<'_> {
             )
             update generation g set attempts = $7, provider = $8, model = $9, route = $10, upstream = $6, prompt = $11,
                 options = $12, adjustments = $13, estimated_seconds = $14
-            from changed where g.account_id = $2 and g.generation_id = changed.generation_id
+            from changed where g.account_id = $2 and g.generation_id = $1
             ",
             self.job.id.uuid(),
             self.job.account.get(),

@@ -193,7 +193,7 @@ pub(in crate::jobs) async fn note_late_success(
             delete from job where generation_id = $1 and lease = $3 and stage = 'stopping' returning generation_id
         )
         update generation g set attempts = $4 from stopped
-        where g.account_id = $2 and g.generation_id = stopped.generation_id and g.status = 'FAILED'
+        where g.account_id = $2 and g.generation_id = $1 and g.status = 'FAILED'
         ",
         job.id.uuid(),
         job.account.get(),
