@@ -15,7 +15,7 @@ use crate::{
     accounts::{Accounts, Caller},
     catalog::{Catalog, Choice, Conditions, RouteId},
     config::{Config, Secrets},
-    db::{self, Bus, embedded::Embedded},
+    db::{self, Bus, Database, embedded::Embedded},
     domain::{Clock, Mode},
     egress::Egress,
     health::RouteHealth,
@@ -95,7 +95,7 @@ impl App {
     pub fn new(parts: Parts) -> anyhow::Result<Arc<Self>> {
         let Parts { config, secrets, catalog, pool, clock, data_dir, allow_private } = parts;
         let (tracker, bus) = (TaskTracker::new(), Arc::new(Bus::default()));
-        let seal = seal(&secrets)?;
+        let (database, seal) = (Database::new(pool.clone(), &tracker), seal(&secrets)?);
         let media = Arc::new(open_media(&config, &data_dir)?);
         let egress = Egress::new(allow_private)?;
         let registry = Registry::new(registry::Parts {
@@ -107,10 +107,10 @@ impl App {
             adapters: all_adapters(&config),
         })?;
         Ok(Arc::new(Self {
-            accounts: Accounts::new(pool.clone(), clock.clone(), config.plans.clone(), seal.clone()),
-            jobs: Jobs::new(pool.clone(), clock.clone(), bus.clone(), &tracker),
-            webhooks: Webhooks::new(pool.clone(), clock.clone(), seal),
-            health: RouteHealth::new(pool.clone(), clock.clone(), bus.clone()),
+            accounts: Accounts::new(&database, clock.clone(), config.plans.clone(), seal.clone()),
+            jobs: Jobs::new(&database, clock.clone(), bus.clone()),
+            webhooks: Webhooks::new(&database, clock.clone(), seal),
+            health: RouteHealth::new(&database, clock.clone(), bus.clone()),
             catalog: RwLock::new(Arc::new(catalog)),
             reads: Reads::default(),
             config,

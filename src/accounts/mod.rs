@@ -14,12 +14,13 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
 use crate::{
     config::{PlanLimits, Plans},
-    db::{self, Bus},
+    db::{self, Batcher, Bus, Database},
     domain::{AccountId, Clock, Credits, Mode, Plan, Timestamp},
     ledger,
     limits::Allowance,
@@ -57,6 +58,7 @@ pub struct Accounts {
     plans: RwLock<Plans>,
     seal: webhooks::Seal,
     remembered: RwLock<HashMap<Hash, (Caller, Timestamp)>>,
+    usages: Batcher<(AccountId, Mode), Option<Usage>>,
 }
 
 /// Why a key could not be made.
@@ -125,8 +127,15 @@ const TEST_CREDITS: Credits = Credits::new(100_000);
 
 impl Accounts {
     /// The accounts in this database, with webhook secrets sealed so.
-    pub fn new(pool: PgPool, clock: Clock, plans: Plans, seal: webhooks::Seal) -> Self {
-        Self { pool, clock, plans: RwLock::new(plans), seal, remembered: RwLock::default() }
+    pub fn new(database: &Database, clock: Clock, plans: Plans, seal: webhooks::Seal) -> Self {
+        Self {
+            usages: database.gather_reads(256, async |pool, batch| store::usages(&pool, &batch).await),
+            pool: database.pool.clone(),
+            clock,
+            plans: RwLock::new(plans),
+            seal,
+            remembered: RwLock::default(),
+        }
     }
 
     /// Puts other numbers of the plans in force, for accounts made from now on; [`Self::apply_plans`] does it for the rest.
@@ -292,7 +301,9 @@ impl Accounts {
 
     /// Brings the limits of all accounts in line with the configured plans. Run at start and when they are read anew.
     pub async fn apply_plans(&self) -> sqlx::Result<()> {
-        for AccountRow { name, .. } in store::list_accounts(&self.pool).await? {
+        let plans =
+            self.plans.read().unwrap_or_else(PoisonError::into_inner).all().map(|(plan, limits)| (plan, *limits));
+        for name in store::out_of_line(&self.pool, &plans).await? {
             let mut tx = self.pool.begin().await?;
             let Some(account) = store::find_account_for_update(&mut tx, &name).await? else { continue };
             let limits = account.agreed.over(&self.limits_of(account.plan));
@@ -305,14 +316,15 @@ impl Accounts {
     }
 
     /// Limits, counters and credits of a caller.
-    pub async fn usage(&self, caller: &Caller) -> sqlx::Result<Usage> {
-        let mut usage = store::usage(&self.pool, caller.account, caller.mode).await?;
+    pub async fn usage(&self, caller: &Caller) -> anyhow::Result<Usage> {
+        let usage = self.usages.run((caller.account, caller.mode)).await??;
+        let mut usage = usage.context("the caller has no purse")?;
         usage.drain(self.clock.now());
         Ok(usage)
     }
 
     /// What a caller has left, for the headers.
-    pub async fn allowance(&self, caller: &Caller) -> sqlx::Result<Allowance> {
+    pub async fn allowance(&self, caller: &Caller) -> anyhow::Result<Allowance> {
         Ok(self.usage(caller).await?.allowance())
     }
 }

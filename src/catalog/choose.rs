@@ -72,6 +72,17 @@ pub(super) fn whole_seconds(seconds: f64) -> u32 {
     whole
 }
 
+/// The first of [`candidates`] where a provider is named, found without a look at its other models: most requests name
+/// one. `None` when there is none, or when it takes all of them to tell.
+pub(super) fn first_of_provider<'a>(request: &Request<'a>, cx: &Conditions<'_>) -> Option<Candidate<'a>> {
+    if matches!(request.scope, Scope::Any) {
+        return None;
+    }
+    let affordable = |one: &Candidate<'_>| request.max_credits.is_none_or(|max| one.cost <= max);
+    let usable = |one: &Candidate<'_>| configured(cx, one.at.route) && !one.open && affordable(one);
+    request.served_in_turn(cx.today).into_iter().flatten().flat_map(|served| routes(request, served, cx)).find(usable)
+}
+
 /// The usable routes, best first; never empty.
 pub(super) fn candidates<'a>(request: &Request<'a>, cx: &Conditions<'_>) -> Result<Vec<Candidate<'a>>, Refusal> {
     let served = request.served(cx.today)?;

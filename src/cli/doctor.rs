@@ -4,13 +4,14 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use sqlx::{PgPool, postgres::PgConnectOptions};
+use tokio_util::task::TaskTracker;
 
 use super::{Settings, output};
 use crate::{
     app::{self, App, Connected, Parts, open_media, read_catalog},
     catalog::Catalog,
     config::Secrets,
-    db,
+    db::{self, Database},
     domain::{Clock, Upstream},
     webhooks::{Seal, SecretError, Webhooks},
 };
@@ -94,7 +95,7 @@ async fn migrations(connected: &Connected) -> anyhow::Result<String> {
 }
 
 async fn webhook_secrets(pool: &PgPool, seal: Result<Seal, SecretError>) -> anyhow::Result<String> {
-    let webhooks = Webhooks::new(pool.clone(), Clock::default(), seal?);
+    let webhooks = Webhooks::new(&Database::new(pool.clone(), &TaskTracker::new()), Clock::default(), seal?);
     let is_sealed = webhooks.check_secrets().await?;
     Ok(if is_sealed {
         "ok, webhook secrets are encrypted"

@@ -104,8 +104,10 @@ impl ApiError {
     /// Something broke here. The cause is logged, once.
     pub fn internal(cause: &anyhow::Error) -> Self {
         let is_away = cause.chain().any(|cause| cause.downcast_ref::<sqlx::Error>().is_some_and(db::is_away));
-        let overloaded = cause.is::<db::Overloaded>();
-        if is_away || overloaded {
+        if cause.chain().any(|cause| cause.is::<db::Overloaded>()) {
+            return Self::overloaded();
+        }
+        if is_away {
             tracing::warn!(error = format!("{cause:#}"), "a request could not be served now");
             return Self::unavailable();
         }
@@ -122,6 +124,12 @@ impl ApiError {
     pub fn too_slow() -> Self {
         tracing::warn!("a request took too long");
         Self::unavailable()
+    }
+
+    /// More requests are under way than can be answered soon. Nothing was done, and nothing is logged: they are many.
+    pub fn overloaded() -> Self {
+        let message = "The service is busier than it can bear. Nothing was done; try again in a moment.";
+        Self { retryable: true, retry_after: Some(1), reason: Some("OVERLOADED"), ..Self::new(INTERNAL, message) }
     }
 
     /// What was asked for may have been done: an answer can be lost behind it.

@@ -5,7 +5,7 @@ use async_graphql::{Context, ID, Object, Result, connection::CursorType as _};
 use super::{
     error::ApiError,
     generate,
-    request::reader,
+    request::{http, reader},
     types::{
         Account, GenerateInput, Generation, GenerationConnection, GenerationStatus, GenerationType, Provider, Quote,
     },
@@ -81,6 +81,7 @@ impl Query {
     async fn account(&self, ctx: &Context<'_>) -> Result<Account> {
         let (app, caller) = reader(ctx)?;
         let usage = app.accounts.usage(caller).await.map_err(ApiError::from)?;
+        http(ctx)?.note_look(usage.allowance());
         let secrets = app.webhooks.secrets(caller.account).await.map_err(ApiError::from)?;
         Ok(Account { caller: caller.clone(), usage, secrets })
     }
@@ -89,11 +90,13 @@ impl Query {
 async fn find(ctx: &Context<'_>, id: &ID) -> Result<Generation, ApiError> {
     let (app, caller) = reader(ctx)?;
     let found = match id.parse::<GenerationId>() {
-        Ok(id) => app.jobs.find(caller, id).await?,
+        Ok(id) => app.jobs.find_with_allowance(caller, id).await?,
         Err(_) => None,
     };
     let missing = || ApiError::not_found(format!("There is no generation {}. Check the id and the key.", shown(id)));
-    Ok(Generation(found.ok_or_else(missing)?))
+    let (generation, allowance) = found.ok_or_else(missing)?;
+    http(ctx)?.note_look(allowance);
+    Ok(Generation(generation))
 }
 
 /// A caller's own text in a message, cut short.

@@ -54,8 +54,9 @@ pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Bod
             return refused;
         }
     };
-    let posted = read_body(body).await.and_then(|body| operation::posted(&headers, &body, edge.documents.max_batch()));
-    match posted {
+    let body = read_body(body).await;
+    let Ok(_turn) = edge.turns.try_acquire() else { return exchange.turn_away() };
+    match body.and_then(|body| operation::posted(&headers, &body, edge.documents.max_batch())) {
         Ok(Posted::Single(parameters)) => exchange.single(parameters, false).await,
         Ok(Posted::Batch(batch)) => exchange.batch(batch).await,
         Err(refused) => exchange.refuse(refused).await,
@@ -72,6 +73,7 @@ pub(super) async fn get(
         Ok(exchange) => exchange,
         Err(refused) => return refused,
     };
+    let Ok(_turn) = edge.turns.try_acquire() else { return exchange.turn_away() };
     let unreadable = |_| {
         let error = ApiError::invalid("REQUEST", "", "The query string cannot be read.");
         NotGraphQl(StatusCode::BAD_REQUEST, error)
@@ -230,6 +232,11 @@ impl<'a> Exchange<'a> {
     /// The answer, with the headers that tell what is left.
     pub(super) async fn send(&self, http: Option<&HttpRequest>, answer: Answer) -> Response {
         answer::send(self.edge, self.media_type, &self.caller, http, answer).await
+    }
+
+    /// Too much is under way. That must cost next to nothing, so there is no look at what the caller has left.
+    fn turn_away(&self) -> Response {
+        answer::refusal(StatusCode::SERVICE_UNAVAILABLE, self.media_type, ApiError::overloaded())
     }
 
     async fn refuse(&self, refused: NotGraphQl) -> Response {

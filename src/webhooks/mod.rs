@@ -15,7 +15,10 @@ use rand::CryptoRng;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::domain::{AccountId, Clock, GenerationId, Timestamp};
+use crate::{
+    db::{Batcher, Database},
+    domain::{AccountId, Clock, GenerationId, Timestamp},
+};
 pub use seal::{Seal, SecretError};
 pub use store::{Attempted, Due, SecretRow};
 
@@ -27,7 +30,12 @@ pub struct Webhooks {
     pool: PgPool,
     clock: Clock,
     seal: Seal,
+    keeps: Batcher<(AccountId, Timestamp), Vec<SecretRow>>,
+    records: Batcher<store::Recorded, ()>,
 }
+
+/// How many items a batch has at most.
+const BATCH: usize = 128;
 
 /// Why a webhook is not sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +61,14 @@ pub struct Attempt {
 
 impl Webhooks {
     /// The outbox in this database, with secrets sealed so.
-    pub fn new(pool: PgPool, clock: Clock, seal: Seal) -> Self {
-        Self { pool, clock, seal }
+    pub fn new(database: &Database, clock: Clock, seal: Seal) -> Self {
+        Self {
+            keeps: database.gather_reads(BATCH, store::live_secrets),
+            records: database.gather_writes(BATCH, store::record),
+            pool: database.pool.clone(),
+            clock,
+            seal,
+        }
     }
 
     /// Takes deliveries that are due, under a lease: `at_once` of an account at most, and none of those in `busy`, so
@@ -73,8 +87,8 @@ impl Webhooks {
     }
 
     /// Records an attempt and what follows from it: delivered, or due again, or given up (`next` is `None`).
-    pub async fn record(&self, due: &Due, lease: Uuid, attempt: &Attempt, next: Attempted) -> sqlx::Result<()> {
-        store::record(&self.pool, due, lease, attempt, next).await
+    pub async fn record(&self, due: &Due, lease: Uuid, attempt: Attempt, next: Attempted) -> anyhow::Result<()> {
+        Ok(self.records.run(store::Recorded { id: due.id, lease, attempt, next }).await??)
     }
 
     /// Makes a delivery due again, from the start of the schedule.
@@ -85,7 +99,7 @@ impl Webhooks {
 
     /// The secrets that sign now, the current one first.
     pub async fn secrets(&self, account: AccountId) -> Result<Vec<SecretRow>, SecretError> {
-        let mut secrets = store::live_secrets(&self.pool, account, self.clock.now()).await?;
+        let mut secrets = self.keeps.run((account, self.clock.now())).await??;
         for row in &mut secrets {
             row.secret = self.seal.open(account, &row.secret)?;
         }

@@ -15,7 +15,7 @@ use ring::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::domain::AccountId;
+use crate::{db, domain::AccountId};
 
 /// What every sealed secret begins with; a plain one begins with `whsec_`.
 pub(super) const SEALED: &str = "sealed:1:";
@@ -47,6 +47,9 @@ pub enum SecretError {
     /// The database.
     #[error("webhook secrets cannot be read or kept")]
     Database(#[from] sqlx::Error),
+    /// More is asked of the database than it can bear.
+    #[error("webhook secrets cannot be read now")]
+    Overloaded(#[from] db::Overloaded),
 }
 
 /// Seals secrets with the current key, and opens those of the current and the previous one.

@@ -59,9 +59,9 @@ async fn attempt(app: &App, lease: Uuid, due: &Due) -> anyhow::Result<Option<Tim
     let next = verdict(app, due.round + 1, status);
     metrics::counter!("doitong_webhook_attempts_total", "delivered" => (next == Attempted::Delivered).to_string())
         .increment(1);
-    app.webhooks.record(due, lease, &Attempt { at: begun, took, status, outcome }, next).await?;
+    app.webhooks.record(due, lease, Attempt { at: begun, took, status, outcome }, next).await?;
     app.bus.tell_changed([due.id]);
-    Ok(if let Attempted::Rescheduled(at) = next { Some(at) } else { None })
+    Ok(next.due_at())
 }
 
 /// What follows from the receiver's status after so many attempts.

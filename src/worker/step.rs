@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use rand::RngExt as _;
 use serde_json::Value;
 
@@ -405,8 +405,7 @@ impl Work {
     }
 
     async fn write(&self, change: &Change, attempts: &[Attempt]) -> anyhow::Result<Result<(), LeaseLost>> {
-        insist(|| self.app.jobs.advance(&self.job, self.lease, change, attempts).map_err(anyhow::Error::from).boxed())
-            .await
+        insist(|| self.app.jobs.advance(&self.job, self.lease, change, attempts).boxed()).await
     }
 
     fn attempt(&self, started_at: Timestamp, answer: &Result<Submitted, Fault>) -> Attempt {

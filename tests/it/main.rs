@@ -15,6 +15,7 @@ mod jobs;
 mod ledger;
 mod live;
 mod media;
+mod plans;
 mod properties;
 mod providers;
 mod published;

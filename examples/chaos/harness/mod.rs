@@ -17,11 +17,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use doitong::{
     accounts::{Accounts, NewKey},
     config::{Config, PlanLimits},
+    db::Database,
     domain::{Clock, Credits, Mode, Plan},
     webhooks::Seal,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
 
 pub use audit::Report;
 use callers::Callers;
@@ -113,7 +115,8 @@ async fn open_account(fleet: &Fleet) -> String {
     let pool = fleet.pool().await;
     let mut plans = Config::load(None).unwrap().plans;
     plans.enterprise = PLAN;
-    let accounts = Accounts::new(pool.clone(), Clock::default(), plans, Seal::default());
+    let database = Database::new(pool.clone(), &TaskTracker::new());
+    let accounts = Accounts::new(&database, Clock::default(), plans, Seal::default());
     let new = NewKey {
         account: "chaos".to_owned(),
         plan: Some(Plan::Enterprise),
