@@ -143,24 +143,24 @@ pub(super) async fn usages(on: impl PgExecutor<'_>, batch: &[(AccountId, Mode)])
     .await?;
     let mut found = vec![None; batch.len()];
     for row in rows {
-        let place = usize::try_from(row.item - 1).ok().and_then(|item| found.get_mut(item));
-        let usage = Usage {
-            limits: PlanLimits {
-                per_minute: number(row.per_minute),
-                concurrent: number(row.concurrent),
-                daily: number(row.daily),
-                queued: number(row.queued),
-            },
-            minute_level: row.minute_level,
-            minute_at: row.minute_at,
-            day_count: number(row.day_count),
-            day: row.day,
-            running: number(row.running),
-            waiting: number(row.waiting),
-            available: row.available,
-            held: row.held,
-        };
-        place.into_iter().for_each(|place| *place = Some(usage.clone()));
+        if let Some(place) = usize::try_from(row.item - 1).ok().and_then(|item| found.get_mut(item)) {
+            *place = Some(Usage {
+                limits: PlanLimits {
+                    per_minute: number(row.per_minute),
+                    concurrent: number(row.concurrent),
+                    daily: number(row.daily),
+                    queued: number(row.queued),
+                },
+                minute_level: row.minute_level,
+                minute_at: row.minute_at,
+                day_count: number(row.day_count),
+                day: row.day,
+                running: number(row.running),
+                waiting: number(row.waiting),
+                available: row.available,
+                held: row.held,
+            });
+        }
     }
     Ok(found)
 }

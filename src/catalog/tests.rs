@@ -602,7 +602,7 @@ mod properties {
 #[test]
 fn what_is_accepted_is_what_a_quote_shows() {
     let catalog = Catalog::load(None).unwrap();
-    let some = |route: &Route| route.typical_seconds % 2 == 0;
+    let some = |route: &Route| route.typical_seconds.is_multiple_of(2);
     let mut compared = 0;
     for configured in [&(|_: &Route| true) as &dyn Fn(&Route) -> bool, &some] {
         let health = |_: &RouteId| Health::default();

@@ -104,7 +104,7 @@ impl ApiError {
     /// Something broke here. The cause is logged, once.
     pub fn internal(cause: &anyhow::Error) -> Self {
         let is_away = cause.chain().any(|cause| cause.downcast_ref::<sqlx::Error>().is_some_and(db::is_away));
-        if cause.chain().any(|cause| cause.is::<db::Overloaded>()) {
+        if cause.chain().any(<dyn std::error::Error>::is::<db::Overloaded>) {
             return Self::overloaded();
         }
         if is_away {
