@@ -8,6 +8,7 @@ use std::{
 };
 
 use doitong::ledger;
+use serde_json::Value;
 use sqlx::{PgPool, Row as _};
 use tokio::time::{Instant, sleep};
 
@@ -101,13 +102,14 @@ struct Row {
     job: u32,
     status: String,
     reason: Option<String>,
+    attempts: Value,
 }
 
 /// Checks everything.
 pub async fn audit(report: &mut Report, fleet: &Fleet, seen: &Seen<'_>, jobs: u32) {
     let pool = fleet.pool().await;
     let rows = sqlx::query(
-        "select generation_id, (labels ->> 'job')::int as job, status, error_reason from generation order by 1",
+        "select generation_id, (labels ->> 'job')::int as job, status, error_reason, attempts from generation order by 1",
     )
     .fetch_all(&pool)
     .await
@@ -117,6 +119,7 @@ pub async fn audit(report: &mut Report, fleet: &Fleet, seen: &Seen<'_>, jobs: u3
         job: u32::try_from(row.get::<i32, _>(1)).unwrap(),
         status: row.get(2),
         reason: row.get(3),
+        attempts: row.get(4),
     };
     let rows: Vec<Row> = rows.iter().map(row).collect();
     report.line("logical requests", jobs);
@@ -213,7 +216,11 @@ async fn books(report: &mut Report, pool: &PgPool) {
 fn upstreams(report: &mut Report, upstream: &Upstream, rows: &[Row], jobs: u32) {
     let paid = upstream.paid();
     for (prompt, times) in &paid {
-        report.expect(*times == 1, || format!("{prompt} was bought {times} times"));
+        report.expect(*times == 1, || {
+            let row = rows.iter().find(|row| prompt.ends_with(&format!("{:06}", row.job)));
+            let attempts = row.map(|row| &row.attempts);
+            format!("{prompt} was bought {times} times; attempts: {}", attempts.unwrap_or(&Value::Null))
+        });
     }
     let total: u32 = paid.values().sum();
     report.line("paid upstream jobs", total);

@@ -18,6 +18,9 @@ use tokio::{
 
 use super::{PLAN, upstream::Upstream};
 
+/// A request must arrive within a quarter of the lease: with six processes on two cores, seconds are not long.
+const LEASE_SECONDS: &str = "3";
+
 const APIS: usize = 2;
 const WORKERS: usize = 2;
 
@@ -151,7 +154,7 @@ impl Fleet {
             .env("DOITONG__CATALOG__FOLDER", self.folder.join("catalog"))
             .env("DOITONG__NETWORK__ALLOW_PRIVATE", "true")
             .env("DOITONG__WORKER__TIME_SCALE", "0.02")
-            .env("DOITONG__WORKER__LEASE_SECONDS", "3")
+            .env("DOITONG__WORKER__LEASE_SECONDS", LEASE_SECONDS)
             .env("DOITONG__DATABASE__MAX_CONNECTIONS", "8")
             .env("DOITONG__PLANS__ENTERPRISE__PER_MINUTE", PLAN.per_minute.to_string())
             .env("DOITONG__PLANS__ENTERPRISE__CONCURRENT", PLAN.concurrent.to_string())
