@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import en from './src/strings/en.js';
 import ms from './src/strings/ms.js';
+import { writeLicences } from '../licences.mjs';
 
 // Malay has no forms for one, English names of its own for few options.
 const optional = /\.one$|^option\./;
@@ -29,16 +30,7 @@ const { metafile } = await build({
   legalComments: 'none',
 });
 
-const inputs = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.entries(inputs));
-const used = inputs.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([path]) => path);
-const folders = used.map((path) => path.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0]).filter(Boolean);
-const licences = [...new Set(folders)].sort().map((folder) => {
-  const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
-  const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
-  const text = file ? readFileSync(`${folder}/${file}`, 'utf8').trim() : '';
-  return `${name} ${version} (${license})\n\n${text}`.trim();
-});
-writeFileSync('dist/LICENSES.txt', `${licences.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`);
+writeLicences(metafile);
 
 const files = readdirSync('src', { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
 const paths = files

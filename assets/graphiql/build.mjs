@@ -1,6 +1,7 @@
 // Bundles page.mjs with GraphiQL and React into dist/, with the licences of all that went in.
 import { build } from 'esbuild';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { writeLicences } from '../licences.mjs';
 
 const { metafile } = await build({
   entryPoints: { graphiql: 'page.mjs' },
@@ -18,13 +19,4 @@ const { metafile } = await build({
 const css = readFileSync('dist/graphiql.css', 'utf8').replaceAll(/@font-face\{[^}]*\}/g, '');
 writeFileSync('dist/graphiql.css', css);
 
-const inputs = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.entries(inputs));
-const used = inputs.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([path]) => path);
-const folders = used.map((path) => path.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0]).filter(Boolean);
-const licences = [...new Set(folders)].sort().map((folder) => {
-  const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
-  const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
-  const text = file && existsSync(`${folder}/${file}`) ? readFileSync(`${folder}/${file}`, 'utf8').trim() : '';
-  return `${name} ${version} (${license})\n\n${text}`.trim();
-});
-writeFileSync('dist/LICENSES.txt', `${licences.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`);
+writeLicences(metafile);

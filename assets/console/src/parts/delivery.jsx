@@ -7,6 +7,7 @@ import { moment } from '../format.js';
 import { load } from '../generations.js';
 import { number, t } from '../i18n.js';
 import { hasEnded } from '../watch.js';
+import { Lines } from './lines.jsx';
 import { Trouble } from './trouble.jsx';
 
 export const deliveryState = ({ webhook, ...generation }) => {
@@ -61,16 +62,7 @@ export function Delivery({ generation }) {
       <h3>
         {t('webhook')} <span class={`status ${state.replace('.', '-')}`}>{t(`delivery.${state}`)}</span>
       </h3>
-      <dl class="lines">
-        {lines
-          .filter(([, value]) => value !== null)
-          .map(([name, value]) => (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
-          ))}
-      </dl>
+      <Lines facts={lines} />
       <Redeliver generation={generation} />
     </section>
   );

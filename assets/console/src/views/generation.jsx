@@ -10,6 +10,7 @@ import { Adjustments } from '../parts/adjustments.jsx';
 import { CancelButton } from '../parts/cancel.jsx';
 import { Copy } from '../parts/copy.jsx';
 import { Icon } from '../parts/icons.jsx';
+import { Lines } from '../parts/lines.jsx';
 import { Progress, Status } from '../parts/status.jsx';
 import { Trouble } from '../parts/trouble.jsx';
 import { Delivery } from '../parts/delivery.jsx';
@@ -102,18 +103,7 @@ function Facts({ generation: one }) {
     [t('file'), assets[0] && `${assets[0].contentType}, ${bytes(assets[0].sizeBytes)}`],
     [t('labels'), one.labels && <code>{shown(one.labels)}</code>],
   ];
-  return (
-    <dl class="lines">
-      {facts
-        .filter(([, value]) => value !== null && value !== undefined && value !== 0)
-        .map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-    </dl>
-  );
+  return <Lines facts={facts} />;
 }
 
 /** Only what completes is charged. */
