@@ -10,13 +10,14 @@ use std::{
     time::Duration,
 };
 
+use chrono::NaiveDate;
 use governor::{
     Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
     state::keyed::DashMapStateStore,
 };
 
-use crate::domain::{AccountId, Credits, Mode};
+use crate::domain::{AccountId, Credits, Mode, Timestamp};
 
 /// What an account has left in one mode, at a moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,6 +35,17 @@ pub struct Allowance {
 }
 
 impl Allowance {
+    /// What is left now, when these are the counters as of an earlier moment and day.
+    #[must_use]
+    pub fn drained(self, minute_at: Timestamp, day: NaiveDate, now: Timestamp) -> Self {
+        let elapsed = (now - minute_at).as_seconds_f64().max(0.0);
+        Self {
+            minute_level: (self.minute_level - elapsed * f64::from(self.per_minute) / 60.0).max(0.0),
+            day_count: if day < now.date_naive() { 0 } else { self.day_count },
+            ..self
+        }
+    }
+
     /// Generations that would be admitted now.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and per_minute")]
     pub fn minute_remaining(&self) -> u32 {

@@ -20,7 +20,7 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::{
     config::{PlanLimits, Plans},
-    db::{self, Batcher, Bus, Database},
+    db::{self, Batcher, Bus, Database, Lanes},
     domain::{AccountId, Clock, Credits, Mode, Plan, Timestamp},
     ledger,
     limits::Allowance,
@@ -58,7 +58,7 @@ pub struct Accounts {
     plans: RwLock<Plans>,
     seal: webhooks::Seal,
     remembered: RwLock<HashMap<Hash, (Caller, Timestamp)>>,
-    usages: Batcher<(AccountId, Mode), Option<Usage>>,
+    usages: Batcher<store::Asked, Option<Usage>>,
 }
 
 /// Why a key could not be made.
@@ -129,7 +129,7 @@ impl Accounts {
     /// The accounts in this database, with webhook secrets sealed so.
     pub fn new(database: &Database, clock: Clock, plans: Plans, seal: webhooks::Seal) -> Self {
         Self {
-            usages: database.gather_reads(256, async |pool, batch| store::usages(&pool, &batch).await),
+            usages: database.gather(Lanes::Reads, 256, store::usages),
             pool: database.pool.clone(),
             clock,
             plans: RwLock::new(plans),
@@ -198,7 +198,7 @@ impl Accounts {
             None => self.open(&mut tx, new, now, rng).await?,
         };
         store::insert_key(&mut tx, account, new.mode, &key, now).await?;
-        let credits = store::usage(&mut *tx, account, new.mode).await?.available;
+        let credits = store::available(&mut tx, account, new.mode).await?;
         let webhook_secret = webhooks::current_secret(&mut tx, account, &self.seal).await?;
         tx.commit().await?;
         Ok(CreatedKey {
@@ -279,7 +279,7 @@ impl Accounts {
         let mut tx = self.pool.begin().await?;
         let Some(found) = store::find_account_for_update(&mut tx, name).await? else { return Ok(None) };
         ledger::top_up(&mut tx, found.account, mode, credits, self.clock.now()).await?;
-        let available = store::usage(&mut *tx, found.account, mode).await?.available;
+        let available = store::available(&mut tx, found.account, mode).await?;
         tx.commit().await?;
         Ok(Some(available))
     }
@@ -317,15 +317,13 @@ impl Accounts {
 
     /// Limits, counters and credits of a caller.
     pub async fn usage(&self, caller: &Caller) -> anyhow::Result<Usage> {
-        let usage = self.usages.run((caller.account, caller.mode)).await??;
-        let mut usage = usage.context("the caller has no purse")?;
-        usage.drain(self.clock.now());
-        Ok(usage)
+        let usage = self.usages.run((caller.account, caller.mode, self.clock.now())).await??;
+        usage.context("the caller has no purse")
     }
 
     /// What a caller has left, for the headers.
     pub async fn allowance(&self, caller: &Caller) -> anyhow::Result<Allowance> {
-        Ok(self.usage(caller).await?.allowance())
+        Ok(self.usage(caller).await?.allowance)
     }
 }
 

@@ -6,6 +6,7 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use super::{Agreed, Caller, Hash, Key};
 use crate::{
     config::PlanLimits,
+    db,
     domain::{AccountId, Credits, Mode, Plan, Timestamp},
     limits::Allowance,
 };
@@ -50,46 +51,14 @@ pub struct KeyRow {
 pub struct Usage {
     /// The limits in force.
     pub limits: PlanLimits,
-    /// Generations counted against the minute, as of `minute_at`.
-    pub minute_level: f64,
-    /// When that was.
-    pub minute_at: Timestamp,
-    /// Generations counted against the day.
-    pub day_count: u32,
-    /// Which day.
-    pub day: chrono::NaiveDate,
+    /// What is left.
+    pub allowance: Allowance,
     /// Jobs that hold a place.
     pub running: u32,
     /// Jobs that wait for one.
     pub waiting: u32,
-    /// Credits that can be spent.
-    pub available: Credits,
     /// Credits held for jobs under way.
     pub held: Credits,
-}
-
-impl Usage {
-    /// Brings the counters to this moment.
-    pub(super) fn drain(&mut self, now: Timestamp) {
-        let elapsed = (now - self.minute_at).as_seconds_f64().max(0.0);
-        self.minute_level = (self.minute_level - elapsed * f64::from(self.limits.per_minute) / 60.0).max(0.0);
-        self.minute_at = self.minute_at.max(now);
-        if self.day < now.date_naive() {
-            self.day = now.date_naive();
-            self.day_count = 0;
-        }
-    }
-
-    /// What is left.
-    pub fn allowance(&self) -> Allowance {
-        Allowance {
-            per_minute: self.limits.per_minute,
-            minute_level: self.minute_level,
-            daily: Some(self.limits.daily).filter(|daily| *daily > 0),
-            day_count: self.day_count,
-            available: self.available,
-        }
-    }
 }
 
 fn number(value: i32) -> u32 {
@@ -123,12 +92,22 @@ pub(super) async fn find_caller(pool: &PgPool, hash: &Hash) -> sqlx::Result<Opti
     }))
 }
 
-pub(super) async fn usage(on: impl PgExecutor<'_>, account: AccountId, mode: Mode) -> sqlx::Result<Usage> {
-    usages(on, &[(account, mode)]).await?.pop().flatten().ok_or(sqlx::Error::RowNotFound)
+/// Credits that can be spent.
+pub(super) async fn available(conn: &mut PgConnection, account: AccountId, mode: Mode) -> sqlx::Result<Credits> {
+    sqlx::query_scalar!(
+        r#"select available as "available: Credits" from purse where account_id = $1 and mode = $2"#,
+        account.get(),
+        mode.as_str()
+    )
+    .fetch_one(conn)
+    .await
 }
 
+/// Whose usage is asked for, and when.
+pub(super) type Asked = (AccountId, Mode, Timestamp);
+
 /// The usage of each of several accounts in a mode, in their order.
-pub(super) async fn usages(on: impl PgExecutor<'_>, batch: &[(AccountId, Mode)]) -> sqlx::Result<Vec<Option<Usage>>> {
+pub(super) async fn usages(pool: PgPool, batch: Vec<Asked>) -> sqlx::Result<Vec<Option<Usage>>> {
     let rows = sqlx::query!(
         r#"
         select asked.item as "item!", p.per_minute, p.concurrent, coalesce(p.daily, 0) as "daily!", p.queued, p.minute_level,
@@ -136,33 +115,38 @@ pub(super) async fn usages(on: impl PgExecutor<'_>, batch: &[(AccountId, Mode)])
         from unnest($1::bigint[], $2::text[]) with ordinality asked (account_id, mode, item)
         join purse p on p.account_id = asked.account_id and p.mode = asked.mode
         "#,
-        &batch.iter().map(|(account, _)| account.get()).collect::<Vec<_>>(),
-        &batch.iter().map(|(_, mode)| mode.as_str().to_owned()).collect::<Vec<_>>()
+        &batch.iter().map(|(account, ..)| account.get()).collect::<Vec<_>>(),
+        &batch.iter().map(|(_, mode, _)| mode.as_str().to_owned()).collect::<Vec<_>>()
     )
-    .fetch_all(on)
+    .fetch_all(&pool)
     .await?;
-    let mut found = vec![None; batch.len()];
-    for row in rows {
-        if let Some(place) = usize::try_from(row.item - 1).ok().and_then(|item| found.get_mut(item)) {
-            *place = Some(Usage {
-                limits: PlanLimits {
-                    per_minute: number(row.per_minute),
-                    concurrent: number(row.concurrent),
-                    daily: number(row.daily),
-                    queued: number(row.queued),
-                },
+    Ok(db::in_places(
+        &batch,
+        rows,
+        |row| row.item,
+        |&(_, _, now), row| {
+            let limits = PlanLimits {
+                per_minute: number(row.per_minute),
+                concurrent: number(row.concurrent),
+                daily: number(row.daily),
+                queued: number(row.queued),
+            };
+            let allowance = Allowance {
+                per_minute: limits.per_minute,
                 minute_level: row.minute_level,
-                minute_at: row.minute_at,
+                daily: Some(limits.daily).filter(|daily| *daily > 0),
                 day_count: number(row.day_count),
-                day: row.day,
+                available: row.available,
+            };
+            Usage {
+                limits,
+                allowance: allowance.drained(row.minute_at, row.day, now),
                 running: number(row.running),
                 waiting: number(row.waiting),
-                available: row.available,
                 held: row.held,
-            });
-        }
-    }
-    Ok(found)
+            }
+        },
+    ))
 }
 
 pub(super) async fn insert_account(

@@ -39,29 +39,8 @@ impl Database {
         Self { pool, tracker: tracker.clone() }
     }
 
-    /// Gathers reads that arrive together into batches of at most `size`; `statement` answers item by item.
-    pub fn gather_reads<I, O, F, R>(&self, size: usize, statement: F) -> Batcher<I, O>
-    where
-        I: Clone + Send + Sync + 'static,
-        O: Send + 'static,
-        F: Fn(PgPool, Vec<I>) -> R + Send + Sync + 'static,
-        R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
-    {
-        self.gather(cores(), size, statement)
-    }
-
-    /// The same for writes. They wait for the disk: fewer and larger batches commit once for many.
-    pub fn gather_writes<I, O, F, R>(&self, size: usize, statement: F) -> Batcher<I, O>
-    where
-        I: Clone + Send + Sync + 'static,
-        O: Send + 'static,
-        F: Fn(PgPool, Vec<I>) -> R + Send + Sync + 'static,
-        R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
-    {
-        self.gather(cores().div_ceil(2), size, statement)
-    }
-
-    fn gather<I, O, F, R>(&self, lanes: usize, size: usize, statement: F) -> Batcher<I, O>
+    /// Gathers what arrives together into batches of at most `size`; `statement` answers item by item.
+    pub fn gather<I, O, F, R>(&self, lanes: Lanes, size: usize, statement: F) -> Batcher<I, O>
     where
         I: Clone + Send + Sync + 'static,
         O: Send + 'static,
@@ -69,12 +48,44 @@ impl Database {
         R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
     {
         let pool = self.pool.clone();
-        Batcher::start(&self.tracker, (lanes, size), move |batch| statement(pool.clone(), batch))
+        Batcher::start(&self.tracker, (lanes.count(), size), move |batch| statement(pool.clone(), batch))
     }
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+/// How many batches of a kind are under way at once.
+#[derive(Clone, Copy, Debug)]
+pub enum Lanes {
+    /// One for each core.
+    Reads,
+    /// Half as many: writes wait for the disk, and fewer and larger batches commit once for many.
+    Writes,
+}
+
+impl Lanes {
+    fn count(self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        match self {
+            Self::Reads => cores,
+            Self::Writes => cores.div_ceil(2),
+        }
+    }
+}
+
+/// The rows of a batch's answer, each in the place of the item that it belongs to: `item` tells which, from 1.
+pub fn in_places<I, R, O>(
+    batch: &[I],
+    rows: Vec<R>,
+    item: impl Fn(&R) -> i64,
+    read: impl Fn(&I, R) -> O,
+) -> Vec<Option<O>> {
+    let mut places: Vec<Option<O>> = batch.iter().map(|_| None).collect();
+    for row in rows {
+        let index = usize::try_from(item(&row) - 1).unwrap_or(usize::MAX);
+        if let (Some(asked), Some(place)) = (batch.get(index), places.get_mut(index)) {
+            *place = Some(read(asked, row));
+        }
+    }
+    places
 }
 
 /// Opens a pool. A request that gets no connection in time fails fast, with an error that may be retried.

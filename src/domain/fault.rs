@@ -41,6 +41,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::InvalidInput,
+        Self::Moderated,
+        Self::Failed,
+        Self::Busy,
+        Self::Down,
+        Self::Internal,
+        Self::Account,
+        Self::Garbled,
+        Self::Gone,
+    ];
+
     /// What happened, in words a caller may see.
     pub const fn for_people(self) -> &'static str {
         match self {

@@ -81,7 +81,7 @@ impl Query {
     async fn account(&self, ctx: &Context<'_>) -> Result<Account> {
         let (app, caller) = reader(ctx)?;
         let usage = app.accounts.usage(caller).await.map_err(ApiError::from)?;
-        http(ctx)?.note_look(usage.allowance());
+        http(ctx)?.note_look(usage.allowance);
         let secrets = app.webhooks.secrets(caller.account).await.map_err(ApiError::from)?;
         Ok(Account { caller: caller.clone(), usage, secrets })
     }

@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::{
     accounts::Caller,
     catalog::Choice,
-    db::{Batcher, Bus, Database},
+    db::{Batcher, Bus, Database, Lanes},
     domain::{
         AccountId, Clock, GenerationId, GenerationType, Mode, Status, Timestamp, Upstream,
         output::{Asset, Outputs},
@@ -157,14 +157,14 @@ impl Jobs {
     /// The jobs in this database.
     pub fn new(database: &Database, clock: Clock, bus: Arc<Bus>) -> Self {
         Self {
-            admissions: database.gather_writes(BATCH, store::admit),
-            lookups: database.gather_reads(BATCH, store::find_many),
-            intents: database.gather_writes(BATCH, advance::intend),
-            returns: database.gather_writes(BATCH, advance::put_back),
-            acceptances: database.gather_writes(BATCH, advance::accept),
-            looks: database.gather_writes(BATCH, advance::look),
-            results: database.gather_writes(BATCH, advance::store),
-            settlements: database.gather_writes(BATCH, store::settle),
+            admissions: database.gather(Lanes::Writes, BATCH, store::admit),
+            lookups: database.gather(Lanes::Reads, BATCH, store::find_many),
+            intents: database.gather(Lanes::Writes, BATCH, advance::intend),
+            returns: database.gather(Lanes::Writes, BATCH, advance::put_back),
+            acceptances: database.gather(Lanes::Writes, BATCH, advance::accept),
+            looks: database.gather(Lanes::Writes, BATCH, advance::look),
+            results: database.gather(Lanes::Writes, BATCH, advance::store),
+            settlements: database.gather(Lanes::Writes, BATCH, store::settle),
             pool: database.pool.clone(),
             clock,
             bus,

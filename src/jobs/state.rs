@@ -290,21 +290,9 @@ mod tests {
         Fault::new(kind, verdict, "")
     }
 
-    const KINDS: [Kind; 9] = [
-        Kind::InvalidInput,
-        Kind::Moderated,
-        Kind::Failed,
-        Kind::Busy,
-        Kind::Down,
-        Kind::Internal,
-        Kind::Account,
-        Kind::Garbled,
-        Kind::Gone,
-    ];
-
     #[test]
     fn an_unknown_submit_is_not_sent_again_before_the_upstream_was_asked() {
-        for kind in KINDS {
+        for kind in Kind::ALL {
             let next = after_submit(Err(fault(kind, Verdict::Unknown)));
             assert!(matches!(next, Next::Fail(_) | Next::Reconcile), "{kind:?} gave {next:?}");
         }
@@ -323,7 +311,7 @@ mod tests {
 
     #[test]
     fn trouble_of_the_upstream_is_tried_elsewhere_and_trouble_of_the_request_is_not() {
-        for kind in KINDS {
+        for kind in Kind::ALL {
             for verdict in [Verdict::Refused, Verdict::NotReached] {
                 let elsewhere = matches!(after_submit(Err(fault(kind, verdict))), Next::Elsewhere(_));
                 let its_own = !matches!(kind, Kind::InvalidInput | Kind::Moderated | Kind::Failed);
@@ -334,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_failed_look_says_nothing_about_the_task() {
-        for kind in KINDS.into_iter().filter(|kind| *kind != Kind::Gone) {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Gone) {
             let after = |time| after_poll(Err(fault(kind, Verdict::Unknown)), time);
             assert!(matches!(after(Time::Left), Next::AskAgain(_)), "{kind:?}");
             assert!(matches!(after(Time::Up), Next::GiveUp(_)), "{kind:?}");

@@ -47,11 +47,11 @@ impl Account {
 
     /// What of them is used.
     async fn usage(&self, _ctx: &Context<'_>) -> Result<UsageInfo> {
-        let allowance = self.usage.allowance();
+        let allowance = self.usage.allowance;
         Ok(UsageInfo {
             minute_remaining: allowance.minute_remaining(),
             minute_reset: allowance.minute_reset(),
-            daily_used: self.usage.day_count,
+            daily_used: allowance.day_count,
             daily_remaining: allowance.daily_remaining(),
             running: self.usage.running,
             queued: self.usage.waiting,
@@ -60,7 +60,7 @@ impl Account {
 
     /// The credits of this mode.
     async fn credits(&self) -> CreditsInfo {
-        let (available, held) = (self.usage.available.get(), self.usage.held.get());
+        let (available, held) = (self.usage.allowance.available.get(), self.usage.held.get());
         CreditsInfo { balance: available + held, held, available }
     }
 

@@ -1,11 +1,13 @@
 //! Generations as they are read.
 
+use chrono::NaiveDate;
 use serde_json::Value;
 use sqlx::{PgPool, types::Json};
 
 use super::number;
 use crate::{
     accounts::Caller,
+    db,
     domain::{
         AccountId, Adjustment, Credits, GenerationId, GenerationType, Mode, ModelId, ProviderId, Status, Timestamp,
         output::Asset,
@@ -28,7 +30,6 @@ pub(in crate::jobs) type Found = (Generation, Allowance);
 
 /// Looks generations up, each in its caller's account.
 pub(in crate::jobs) async fn find_many(pool: PgPool, batch: Vec<Lookup>) -> sqlx::Result<Vec<Option<Found>>> {
-    let Some(now) = batch.iter().map(|lookup| lookup.now).max() else { return Ok(Vec::new()) };
     let rows = sqlx::query_as!(
         GenerationRow,
         r#"
@@ -43,10 +44,7 @@ pub(in crate::jobs) async fn find_many(pool: PgPool, batch: Vec<Lookup>) -> sqlx
                     and w.generation_id <= j.generation_id
             ) end as queue_position,
             d.attempts as "delivery_attempts?", d.delivered as "delivered?", d.last_status, d.due_at,
-            p.per_minute, p.daily, p.available as "available: Credits",
-            greatest(0, p.minute_level
-                - greatest(0, extract(epoch from $4 - p.minute_at)::double precision) * p.per_minute / 60) as "level!",
-            case when p.day < ($4 at time zone 'UTC')::date then 0 else p.day_count end as "day_count!"
+            p.per_minute, p.minute_level, p.minute_at, p.daily, p.day, p.day_count, p.available as "available: Credits"
         from unnest($1::bigint[], $2::text[], $3::uuid[]) with ordinality l (account_id, mode, generation_id, item)
         join generation g on g.account_id = l.account_id and g.generation_id = l.generation_id and g.mode = l.mode
         join purse p on p.account_id = l.account_id and p.mode = l.mode
@@ -55,19 +53,19 @@ pub(in crate::jobs) async fn find_many(pool: PgPool, batch: Vec<Lookup>) -> sqlx
         "#,
         &batch.iter().map(|lookup| lookup.account.get()).collect::<Vec<_>>(),
         &batch.iter().map(|lookup| lookup.mode.as_str().to_owned()).collect::<Vec<_>>(),
-        &batch.iter().map(|lookup| lookup.id.uuid()).collect::<Vec<_>>(),
-        now
+        &batch.iter().map(|lookup| lookup.id.uuid()).collect::<Vec<_>>()
     )
     .fetch_all(&pool)
     .await?;
-    let mut found: Vec<Option<Found>> = batch.iter().map(|_| None).collect();
-    for row in rows {
-        if let Some(place) = usize::try_from(row.item - 1).ok().and_then(|item| found.get_mut(item)) {
-            let allowance = row.allowance();
-            *place = Some((row.into(), allowance));
-        }
-    }
-    Ok(found)
+    Ok(db::in_places(
+        &batch,
+        rows,
+        |row| row.item,
+        |lookup, row| {
+            let allowance = row.allowance(lookup.now);
+            (row.into(), allowance)
+        },
+    ))
 }
 
 struct GenerationRow {
@@ -102,21 +100,24 @@ struct GenerationRow {
     last_status: Option<i32>,
     due_at: Option<Timestamp>,
     per_minute: i32,
+    minute_level: f64,
+    minute_at: Timestamp,
     daily: Option<i32>,
-    available: Credits,
-    level: f64,
+    day: NaiveDate,
     day_count: i32,
+    available: Credits,
 }
 
 impl GenerationRow {
-    fn allowance(&self) -> Allowance {
-        Allowance {
+    fn allowance(&self, now: Timestamp) -> Allowance {
+        let then = Allowance {
             per_minute: number(self.per_minute),
-            minute_level: self.level,
+            minute_level: self.minute_level,
             daily: self.daily.map(number),
             day_count: number(self.day_count),
             available: self.available,
-        }
+        };
+        then.drained(self.minute_at, self.day, now)
     }
 }
 

@@ -12,18 +12,6 @@ use doitong::{
     providers::{Handle, Progress, Reconciled, Submitted},
 };
 
-const KINDS: [Kind; 9] = [
-    Kind::InvalidInput,
-    Kind::Moderated,
-    Kind::Failed,
-    Kind::Busy,
-    Kind::Down,
-    Kind::Internal,
-    Kind::Account,
-    Kind::Garbled,
-    Kind::Gone,
-];
-
 /// How an upstream can tell what became of a submit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
@@ -48,7 +36,7 @@ pub enum Task {
 pub type Said<T> = (Task, bool, Result<T, Fault>);
 
 fn faults(verdict: Verdict) -> impl Iterator<Item = Fault> {
-    KINDS.into_iter().map(move |kind| Fault::new(kind, verdict, ""))
+    Kind::ALL.into_iter().map(move |kind| Fault::new(kind, verdict, ""))
 }
 
 fn handle() -> Handle {
