@@ -91,7 +91,7 @@ impl App {
     pub fn new(parts: Parts) -> anyhow::Result<Arc<Self>> {
         let Parts { config, secrets, catalog, pool, clock, data_dir, allow_private } = parts;
         let (tracker, bus) = (TaskTracker::new(), Arc::new(Bus::default()));
-        let media = Arc::new(open_media(&config, &data_dir)?);
+        let media = Arc::new(open_media(&config, &secrets, &data_dir)?);
         let egress = Egress::new(allow_private)?;
         let registry = Registry::new(registry::Parts {
             upstreams: catalog.upstreams(),
@@ -200,9 +200,9 @@ fn all_adapters(config: &Config) -> Vec<Box<dyn Provider>> {
 }
 
 /// The media store of the settings.
-pub fn open_media(config: &Config, data_dir: &Path) -> anyhow::Result<Store> {
+pub fn open_media(config: &Config, secrets: &Secrets, data_dir: &Path) -> anyhow::Result<Store> {
     let place = config.media.store.clone().unwrap_or_else(|| data_dir.join("media").to_string_lossy().into_owned());
-    Store::open(&place, data_dir, config.server.public_url.clone())
+    Store::open(&place, &secrets.clouds, data_dir, config.server.public_url.clone())
 }
 
 /// A database to work on: the one named, or the private one of the data directory.

@@ -34,7 +34,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     };
     let connected = Connected::join(&settings.config, &secrets, &settings.data_dir).await;
     let mut findings = database(&connected).await;
-    findings.push(finding("media store", media(settings).await));
+    findings.push(finding("media store", media(settings, &secrets).await));
     match catalog {
         Ok(catalog) => {
             findings.push(finding("catalogue", Ok(format!("ok, {} providers", catalog.providers().count()))));
@@ -84,8 +84,8 @@ async fn migrations(connected: &Connected) -> anyhow::Result<String> {
     Ok("ok".to_owned())
 }
 
-async fn media(settings: &Settings) -> anyhow::Result<String> {
-    open_media(&settings.config, &settings.data_dir)?.check().await?;
+async fn media(settings: &Settings, secrets: &Secrets) -> anyhow::Result<String> {
+    open_media(&settings.config, secrets, &settings.data_dir)?.check().await?;
     Ok("ok".to_owned())
 }
 

@@ -12,13 +12,16 @@ use async_graphql::parser::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{dialect, error::ApiError, limits};
+use super::{dialect, error::ApiError, label, limits};
 use crate::config;
 
 /// Documents and persisted queries kept at once; when there are more, all are forgotten.
 const MAX_KEPT: usize = 2_000;
 /// Longer texts are not kept.
 const MAX_KEPT_BYTES: usize = 16 << 10;
+
+/// Fields at the root that are looked at for what an operation is counted as.
+const MAX_LABELLED: usize = 100;
 
 /// A document that may run.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ pub struct Prepared {
     pub kind: OperationType,
     /// How many generations it asks for.
     pub generations: usize,
+    /// What it is counted as.
+    pub label: &'static str,
 }
 
 /// Prepares documents.
@@ -81,8 +86,9 @@ impl Documents {
         };
         let generations = limits::check(&document, operation, &self.limits)?;
         let kind = operation.ty;
+        let label = label::of(limits::root_fields(&document, &operation.selection_set.node, MAX_LABELLED).into_iter());
         dialect::rewrite(&mut document, operation_name);
-        Ok(Prepared { document, kind, generations })
+        Ok(Prepared { document, kind, generations, label })
     }
 
     /// The text of a persisted query, by the hash a client sends; with a text, it is kept under that hash.

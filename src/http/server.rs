@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+pub use axum::Router;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,

@@ -69,6 +69,12 @@ impl Webhooks {
         Ok((lease, store::claim(&self.pool, &store::Claim { lease, now, until, limit, at_once, busy }).await?))
     }
 
+    /// How long the oldest due delivery has been waiting for a worker.
+    pub async fn lag(&self) -> sqlx::Result<Duration> {
+        let oldest = store::oldest_due(&self.pool).await?;
+        Ok(oldest.and_then(|due_at| (self.clock.now() - due_at).to_std().ok()).unwrap_or_default())
+    }
+
     /// Records an attempt and what follows from it: delivered, or due again, or given up (`next` is `None`).
     pub async fn record(&self, due: &Due, lease: Uuid, attempt: &Attempt, next: Attempted) -> sqlx::Result<()> {
         store::record(&self.pool, due, lease, attempt, next).await

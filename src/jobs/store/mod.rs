@@ -56,6 +56,11 @@ pub(super) async fn counts(pool: &PgPool) -> sqlx::Result<Vec<(String, i64)>> {
     Ok(rows.into_iter().map(|row| (row.stage, row.count)).collect())
 }
 
+/// The moment since which the oldest due job waits for a worker.
+pub(super) async fn oldest_due(pool: &PgPool) -> sqlx::Result<Option<Timestamp>> {
+    sqlx::query_scalar!("select min(due_at) from job").fetch_one(pool).await
+}
+
 pub(super) async fn keep_house(pool: &PgPool, now: Timestamp, retention_months: u32) -> sqlx::Result<()> {
     // Keys that an admission is renewing are left to it: waiting for its locks could wait for each other.
     sqlx::query!(
