@@ -19,7 +19,7 @@ use crate::{config::Traces, egress::trusted_client};
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
 /// The part of the subscriber that sends our spans, with what was logged in them.
-pub fn layer<S>(traces: &Traces) -> anyhow::Result<impl Layer<S> + use<S>>
+pub fn layer<S>(config: &Traces) -> anyhow::Result<impl Layer<S> + use<S>>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -31,7 +31,7 @@ where
         .build()
         .context("traces cannot be sent (OTEL_EXPORTER_OTLP_ENDPOINT)")?;
     let resource = Resource::builder()
-        .with_service_name(traces.service.clone())
+        .with_service_name(config.service.clone())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build();
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
