@@ -6,6 +6,8 @@ create table route_health (
     success double precision not null constraint route_health_success_share check (success between 0 and 1),
     -- The seconds a successful run took; null until one did.
     seconds double precision constraint route_health_seconds_positive check (seconds >= 0),
+    -- What choices go by: `seconds`, without its small movements.
+    steady_seconds double precision,
     updated_at timestamptz not null
 ) with (fillfactor = 50);
 

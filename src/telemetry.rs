@@ -19,6 +19,9 @@ use crate::{
 /// The recorder of the `metrics` macros is one for the process, and so is this.
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
+/// Libraries that write down what they carry, which may be keys, whatever the filter says.
+const CAPPED: [&str; 3] = ["tungstenite=info", "tokio_tungstenite=info", "h2=info"];
+
 /// From a look-up in memory to a long render.
 const SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0];
@@ -28,18 +31,22 @@ pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Starts the log, and traces where they are sent.
 pub fn start(log: &Log, traces: Option<&Traces>) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.filter).context("configuration: log.filter")?;
+    let mut filter = EnvFilter::try_new(&log.filter).context("configuration: log.filter")?;
+    for cap in CAPPED {
+        filter = filter.add_directive(cap.parse().context("the log's caps")?);
+    }
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let lines = match log.format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).boxed(),
     };
-    let spans = traces.map(export::layer).transpose()?;
-    tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
-        .with(spans)
-        .try_init()
-        .map_err(|error| anyhow::anyhow!("the log could not be started: {error}"))?;
+    let registry = tracing_subscriber::registry();
+    let started = match traces.map(export::layer).transpose()? {
+        Some(spans) => registry.with(lines.with_filter(filter)).with(spans).try_init(),
+        // What the log leaves out costs nothing then.
+        None => registry.with(lines).with(filter).try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("the log could not be started: {error}"))?;
     // A panic is a log line like any other, in the log's format.
     panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a panic")));
     Ok(())

@@ -9,12 +9,14 @@ pub mod document;
 pub mod error;
 mod generate;
 pub mod label;
+mod lexer;
 mod limits;
 mod mutation;
 mod query;
 pub mod request;
 mod subscription;
 mod types;
+mod values;
 
 use std::sync::Arc;
 

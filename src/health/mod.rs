@@ -3,13 +3,18 @@
 //! The database holds the truth; each process keeps a copy for its choices, brought up to date by the bus within
 //! moments of a change. A circuit opens after [`TRIP`] refusals in a row of one kind of trouble and stays open for half
 //! a minute, twice as long each further time within a while. When it has been open for long enough, one probe is let
-//! through: its success closes the circuit, its refusal opens it again. Only live runs count.
+//! through: its success closes the circuit, its refusal opens it again. A refusal of another kind closes the circuits
+//! whose trouble it shows to be over (`Class::over_by`): an upstream that refuses our account is not down. Only live
+//! runs count.
 
 mod store;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog::{self, RouteId},
-    db::Bus,
+    db::{Batcher, Bus, Database},
     domain::{Clock, Timestamp, fault::Kind},
 };
 pub use store::Class;
@@ -45,6 +50,10 @@ pub struct RouteHealth {
     clock: Clock,
     bus: Arc<Bus>,
     known: RwLock<Known>,
+    runs: Batcher<store::Run, ()>,
+    /// Counts the readings asked for, and of these those that the last reading has served.
+    asked: AtomicU64,
+    read: tokio::sync::Mutex<u64>,
 }
 
 #[derive(Default)]
@@ -64,8 +73,16 @@ pub enum Gate {
 
 impl RouteHealth {
     /// The health in this database; empty until it is read.
-    pub fn new(pool: PgPool, clock: Clock, bus: Arc<Bus>) -> Self {
-        Self { pool, clock, bus, known: RwLock::default() }
+    pub fn new(database: &Database, clock: Clock, bus: Arc<Bus>) -> Self {
+        Self {
+            runs: database.gather_writes(1024, store::measure),
+            pool: database.pool.clone(),
+            clock,
+            bus,
+            known: RwLock::default(),
+            asked: AtomicU64::default(),
+            read: tokio::sync::Mutex::default(),
+        }
     }
 
     /// What a choice should know of a route.
@@ -83,13 +100,18 @@ impl RouteHealth {
     /// Whether work may be sent over a route now. After a circuit was open for long enough, one caller gets a yes and
     /// is the probe.
     pub async fn pass(&self, route: &RouteId) -> sqlx::Result<Gate> {
-        for class in Class::ALL {
-            let Some(until) = self.open_until(route, class) else { continue };
-            let now = self.clock.now();
-            if until > now || !store::take_probe(&self.pool, route, class, now, now + PROBE).await? {
+        let now = self.clock.now();
+        let open = Class::ALL.into_iter().filter_map(|class| Some((self.open_until(route, class)?, class)));
+        let open: Vec<_> = open.collect();
+        if let Some((until, class)) = open.iter().max_by_key(|(until, _)| *until).filter(|(until, _)| *until > now) {
+            return Ok(Gate::Open(*until, class.kind()));
+        }
+        for (_, class) in &open {
+            let is_probe = store::take_probe(&self.pool, route, *class, now, now + PROBE).await?;
+            self.reload().await?;
+            if !is_probe && let Some(until) = self.open_until(route, *class) {
                 return Ok(Gate::Open(until.max(now + TimeDelta::seconds(1)), class.kind()));
             }
-            self.reload().await?;
         }
         Ok(Gate::Closed)
     }
@@ -103,18 +125,19 @@ impl RouteHealth {
     pub async fn accepted(&self, route: &RouteId) -> sqlx::Result<()> {
         let is_troubled = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            Class::ALL.iter().any(|class| known.circuits.contains_key(&(route.clone(), *class)))
+            let circuit = |class: &Class| known.circuits.get(&(route.clone(), *class));
+            Class::ALL.iter().filter_map(circuit).any(|circuit| circuit.is_troubled)
         };
-        if is_troubled {
-            store::close(&self.pool, route).await?;
+        if is_troubled && store::close(&self.pool, route, &Class::ALL).await? {
             self.changed().await?;
         }
         Ok(())
     }
 
-    /// The upstream did not take work over this route, for a reason of its own.
+    /// The upstream did not take work over this route.
     pub async fn refused(&self, route: &RouteId, kind: Kind) -> sqlx::Result<()> {
-        let Some(class) = Class::of(kind) else { return Ok(()) };
+        let Some(class) = Class::of(kind) else { return self.accepted(route).await };
+        store::close(&self.pool, route, Class::over_by(kind)).await?;
         let refusal = store::Refusal { route, class, now: self.clock.now() };
         if store::refuse(&self.pool, &refusal).await? {
             tracing::warn!(route.id = %route, circuit.class = class.as_str(), "a circuit opened");
@@ -125,9 +148,10 @@ impl RouteHealth {
     }
 
     /// A run ended; `took` where it succeeded.
-    pub async fn ended(&self, route: &RouteId, took: Option<Duration>) -> sqlx::Result<()> {
-        store::measure(&self.pool, route, took.map(|took| took.as_secs_f64()), self.clock.now()).await?;
-        self.changed().await
+    pub async fn ended(&self, route: &RouteId, took: Option<Duration>) -> anyhow::Result<()> {
+        let seconds = took.map(|took| took.as_secs_f64());
+        self.runs.run(store::Run { route: route.clone(), seconds, ended_at: self.clock.now() }).await??;
+        Ok(self.changed().await?)
     }
 
     async fn changed(&self) -> sqlx::Result<()> {
@@ -135,8 +159,15 @@ impl RouteHealth {
         self.reload().await
     }
 
-    /// Reads the truth.
+    /// Reads the truth: one reading at a time, so that an older one never replaces a newer one. Those who wait while
+    /// another reading begins are served by it.
     pub async fn reload(&self) -> sqlx::Result<()> {
+        let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut read = self.read.lock().await;
+        if *read >= mine {
+            return Ok(());
+        }
+        let all = self.asked.load(Ordering::SeqCst);
         let (routes, circuits) = (store::measured(&self.pool).await?, store::circuits(&self.pool).await?);
         for (key, circuit) in &circuits {
             let is_open = circuit.open_until.is_some();
@@ -144,6 +175,7 @@ impl RouteHealth {
                 .set(f64::from(u8::from(is_open)));
         }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { routes, circuits };
+        *read = all;
         Ok(())
     }
 

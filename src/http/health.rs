@@ -1,6 +1,6 @@
 //! Liveness, readiness and metrics: part of the API, and all that a process serves which only works.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -43,8 +43,12 @@ async fn live() -> &'static str {
 
 /// `GET /readyz`: requests can be served; 503 while the database is away or not migrated, and while stopping.
 async fn ready(State(health): State<Health>) -> Response {
-    let trouble = if health.draining.is_cancelled() {
+    let draining = health.draining.is_cancelled();
+    health.app.probes.note(draining);
+    let trouble = if draining {
         Some("draining")
+    } else if health.app.database.is_away() {
+        Some("the database does not answer")
     } else {
         match db::is_migrated(&health.app.pool).await {
             Ok(true) => None,
@@ -69,18 +73,8 @@ async fn metrics(State(health): State<Health>) -> Response {
 
 /// Sets what is read off when someone asks. With the database away, what comes from there stays as it was last.
 async fn measure(app: &App) {
-    if let Ok(counts) = app.jobs.counts().await {
-        for stage in ["waiting", "ready", "submitting", "running", "storing", "stopping"] {
-            let count = counts.iter().find(|(name, _)| name == stage).map_or(0, |(_, count)| *count);
-            metrics::gauge!("doitong_jobs", "stage" => stage).set(number(count));
-        }
-    }
-    let lags =
-        [("doitong_job_lag_seconds", app.jobs.lag().await), ("doitong_webhook_lag_seconds", app.webhooks.lag().await)];
-    for (name, lag) in lags {
-        if let Ok(lag) = lag {
-            metrics::gauge!(name).set(lag.max(Duration::ZERO));
-        }
+    if !app.database.is_away() {
+        measure_work(app).await;
     }
     metrics::gauge!("doitong_pool_connections").set(f64::from(app.pool.size()));
     metrics::gauge!("doitong_pool_idle").set(number(app.pool.num_idle()));
@@ -88,6 +82,21 @@ async fn measure(app: &App) {
     metrics::gauge!("doitong_steps").set(number(app.work.len()));
     metrics::gauge!("doitong_steps_max").set(f64::from(app.config.worker.concurrency));
     metrics::gauge!("doitong_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
+}
+
+async fn measure_work(app: &App) {
+    if let Ok(counts) = app.jobs.counts().await {
+        for stage in ["waiting", "ready", "submitting", "running", "storing", "stopping"] {
+            let count = counts.iter().find(|(name, _)| name == stage).map_or(0, |(_, count)| *count);
+            metrics::gauge!("doitong_jobs", "stage" => stage).set(number(count));
+        }
+    }
+    if let Ok(lag) = app.jobs.lag().await {
+        metrics::gauge!("doitong_job_lag_seconds").set(lag);
+    }
+    if let Ok(lag) = app.webhooks.lag().await {
+        metrics::gauge!("doitong_webhook_lag_seconds").set(lag);
+    }
 }
 
 fn number<N: TryInto<u32>>(count: N) -> f64 {

@@ -1,22 +1,73 @@
-//! What a step concludes: a pure function of the job and the upstream's answer.
+//! What a step does and concludes: pure functions of the job and the upstream's answer.
 //!
-//! The worker runs it, the model check explores it. Money follows from three rules: work is submitted again only when the
-//! last submit surely started nothing; a submit whose fate is unknown ends the generation unless the upstream can tell;
-//! and only a result ends it with a charge.
+//! The worker runs them, the model check (`tests/it/jobs/model/`) explores all that can follow from them. Money follows
+//! from three rules: work is submitted again only when the last submit surely started nothing; a submit whose fate is
+//! unknown ends the generation unless the upstream can tell; and only a result ends it with a charge. That it ends at all
+//! follows from a fourth: whatever is tried again is bounded by a time or a number of tries.
 
 use std::time::Duration;
 
-use super::Failure;
+use super::{Failure, Stage};
 use crate::{
     domain::{Fault, Verdict, fault::Kind},
-    providers::{Progress, Reconciled, Submitted},
+    providers::{Handle, Progress, Reconciled, Submitted},
 };
+
+/// Times that a download of results is tried.
+const COPIES: u32 = 12;
+
+/// What a step does with a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Writes the intent down, then sends the work.
+    Submit,
+    /// Asks what became of a submit.
+    Reconcile,
+    /// Asks how the work is going.
+    Poll,
+    /// Copies the results.
+    Copy,
+    /// Tells the upstream to stop.
+    Stop,
+    /// Nothing: the job waits for a place.
+    Rest,
+}
+
+/// What a step does with a job in this stage.
+pub const fn act(stage: Stage) -> Act {
+    match stage {
+        Stage::Waiting => Act::Rest,
+        Stage::Ready => Act::Submit,
+        Stage::Submitting => Act::Reconcile,
+        Stage::Running => Act::Poll,
+        Stage::Storing => Act::Copy,
+        Stage::Stopping => Act::Stop,
+    }
+}
+
+/// What is left of a time that something may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Time {
+    /// Some of it.
+    Left,
+    /// Nothing.
+    Up,
+}
+
+/// Whether the job had trouble since an upstream last took it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// None.
+    None,
+    /// Some: patience is running out.
+    Some,
+}
 
 /// What a step can conclude.
 #[derive(Debug)]
 pub enum Next {
     /// The upstream has it: look after so long, where it said so.
-    Accepted(crate::providers::Handle, Option<Duration>),
+    Accepted(Handle, Option<Duration>),
     /// It runs; percent done, where known.
     Wait(Option<u8>),
     /// Here are the results.
@@ -31,6 +82,39 @@ pub enum Next {
     AskAgain(Fault),
     /// It ends here.
     Fail(Failure),
+    /// It ends here, and the upstream is to be told.
+    GiveUp(Failure),
+}
+
+/// Where work goes that was not started.
+#[derive(Debug)]
+pub enum Detour<R> {
+    /// Over another route.
+    Over(R),
+    /// Over the same one, later.
+    Later,
+    /// Nowhere: it ends here.
+    Fail(Failure),
+}
+
+/// What follows from a copy of the results that failed.
+#[derive(Debug)]
+pub enum Recopy {
+    /// The upstream is asked again for what it made.
+    Ask,
+    /// The copy is tried again later.
+    Later,
+    /// It ends here.
+    Fail(Failure),
+}
+
+/// A copy of the results that failed.
+#[derive(Clone, Copy, Debug)]
+pub enum Uncopied {
+    /// What was fetched is there no more, or what was in hand is lost.
+    Stale,
+    /// The upstream or the media store may do better later; so many times it went wrong by now.
+    Failed(u32),
 }
 
 /// What follows from the answer to a submit.
@@ -51,19 +135,26 @@ pub fn after_submit(answer: Result<Submitted, Fault>) -> Next {
     }
 }
 
-/// What follows from the answer to a look for a submit whose answer was lost.
-pub fn after_reconcile(answer: Result<Reconciled, Fault>) -> Next {
+/// What follows from the answer to a look for a submit whose answer was lost. What is surely not there is sent again at
+/// once, as it may have been our own process that died; the second time it is the upstream's trouble.
+pub fn after_reconcile(answer: Result<Reconciled, Fault>, trouble: Trouble, deadline: Time) -> Next {
     match answer {
         Ok(Reconciled::Found(handle)) => Next::Accepted(handle, Some(Duration::ZERO)),
-        Ok(Reconciled::Absent) => Next::Submit,
+        Ok(Reconciled::Absent) => match trouble {
+            Trouble::None => Next::Submit,
+            Trouble::Some => Next::Elsewhere(Fault::new(Kind::Down, Verdict::NotReached, "a submit never arrived")),
+        },
         Ok(Reconciled::Unsupported) => Next::Fail(submission_unknown()),
-        Err(fault) => Next::AskAgain(fault),
+        Err(fault) => match deadline {
+            Time::Left => Next::AskAgain(fault),
+            Time::Up => Next::Fail(submission_unknown()),
+        },
     }
 }
 
 /// What follows from the answer to a poll.
-pub fn after_poll(answer: Result<Progress, Fault>) -> Next {
-    match answer {
+pub fn after_poll(answer: Result<Progress, Fault>, time: Time) -> Next {
+    let next = match answer {
         Ok(Progress::Queued) => Next::Wait(None),
         Ok(Progress::Running(percent)) => Next::Wait(percent),
         Ok(Progress::Done(outputs)) => Next::Store(outputs),
@@ -74,8 +165,54 @@ pub fn after_poll(answer: Result<Progress, Fault>) -> Next {
         }),
         Err(fault) if fault.kind == Kind::Gone => Next::Fail(lost()),
         Err(fault) => Next::AskAgain(fault),
+    };
+    match (next, time) {
+        (Next::Wait(_) | Next::AskAgain(_), Time::Up) => Next::GiveUp(deadline()),
+        (next, _) => next,
     }
 }
+
+/// Where work goes that was not started, given another route for it, if there is one.
+pub fn detour<R>(kind: Kind, other: Option<R>, patience: Time) -> Detour<R> {
+    match (other, patience) {
+        (Some(other), _) => Detour::Over(other),
+        (None, Time::Left) => Detour::Later,
+        (None, Time::Up) => Detour::Fail(unavailable(kind)),
+    }
+}
+
+/// What follows from a copy that failed; `known` where the upstream can be asked again.
+pub fn after_copy(copy: Uncopied, known: Option<&Handle>, deadline: Time) -> Recopy {
+    match (copy, known, deadline) {
+        (Uncopied::Stale, Some(_), Time::Left) => Recopy::Ask,
+        (Uncopied::Failed(failures), ..) if failures < COPIES => Recopy::Later,
+        _ => Recopy::Fail(result_lost()),
+    }
+}
+
+/// What a look shows at work whose generation has failed by its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// It may yet finish, or nobody can tell now.
+    On,
+    /// It was finished after all.
+    Finished,
+    /// It never will be.
+    Ended,
+}
+
+/// What follows from such a look. Nothing is ever charged by it.
+pub fn after_late_look(answer: &Result<Progress, Fault>) -> Late {
+    match answer {
+        Ok(Progress::Done(_)) => Late::Finished,
+        Ok(Progress::Failed(_)) => Late::Ended,
+        Err(fault) if fault.kind == Kind::Gone => Late::Ended,
+        Ok(Progress::Queued | Progress::Running(_)) | Err(_) => Late::On,
+    }
+}
+
+/// What an attempt says of work that was finished after its deadline.
+pub const FINISHED_LATE: &str = "the provider finished after the deadline; nothing was charged";
 
 /// The code of a task that was taken and failed.
 pub const FAILED: &str = "GENERATION_FAILED";
@@ -107,26 +244,26 @@ fn lost() -> Failure {
 }
 
 /// A submit whose fate nobody knows.
-pub fn submission_unknown() -> Failure {
+fn submission_unknown() -> Failure {
     let message = "The provider's answer was lost, so it is unknown whether it took the work. It is not sent twice; \
                    nothing was charged. Try again.";
     failure(FAILED, "SUBMISSION_UNKNOWN", message, true)
 }
 
 /// The route's deadline passed.
-pub fn deadline() -> Failure {
+fn deadline() -> Failure {
     let message = "The provider did not finish in time. Nothing was charged; try again or choose another provider.";
     failure(FAILED, "DEADLINE", message, true)
 }
 
 /// The results could not be copied.
-pub fn result_lost() -> Failure {
+fn result_lost() -> Failure {
     let message = "The result could not be fetched from the provider. Nothing was charged; try again.";
     failure(FAILED, "RESULT_LOST", message, true)
 }
 
 /// Patience is spent. An account that is refused will be refused again.
-pub fn unavailable(kind: Kind) -> Failure {
+fn unavailable(kind: Kind) -> Failure {
     let (reason, message) = match kind {
         Kind::Internal => return failed(),
         Kind::Account => (
@@ -147,10 +284,7 @@ pub fn unavailable(kind: Kind) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-    use crate::providers::Handle;
 
     fn fault(kind: Kind, verdict: Verdict) -> Fault {
         Fault::new(kind, verdict, "")
@@ -174,69 +308,17 @@ mod tests {
             let next = after_submit(Err(fault(kind, Verdict::Unknown)));
             assert!(matches!(next, Next::Fail(_) | Next::Reconcile), "{kind:?} gave {next:?}");
         }
-        assert!(matches!(after_reconcile(Ok(Reconciled::Unsupported)), Next::Fail(_)));
-        assert!(matches!(after_reconcile(Ok(Reconciled::Absent)), Next::Submit));
+        let answers = |answer, trouble| after_reconcile(Ok(answer), trouble, Time::Left);
+        assert!(matches!(answers(Reconciled::Unsupported, Trouble::None), Next::Fail(_)));
+        assert!(matches!(answers(Reconciled::Absent, Trouble::None), Next::Submit));
     }
 
-    /// An upstream that does what it says, seen over a line that loses answers.
-    #[derive(Clone, Copy, Debug)]
-    enum Line {
-        Takes,
-        TakesUnheard,
-        Loses,
-        Refuses(usize),
-        TellsNothing,
-    }
-
-    fn line() -> impl Strategy<Value = Line> {
-        let kind = 0..KINDS.len();
-        prop_oneof![
-            Just(Line::Takes),
-            Just(Line::TakesUnheard),
-            Just(Line::Loses),
-            kind.prop_map(Line::Refuses),
-            Just(Line::TellsNothing)
-        ]
-    }
-
-    proptest! {
-        /// The steps of a job with whatever happens on the line to an upstream that can tell what it has.
-        #[test]
-        fn no_history_makes_an_upstream_work_twice(lines in prop::collection::vec(line(), 1..40)) {
-            let (mut works, mut asking) = (0, false);
-            let handle = || Handle("a".to_owned());
-            for line in lines {
-                let unheard = || fault(Kind::Down, Verdict::Unknown);
-                let next = if asking {
-                    after_reconcile(match line {
-                        Line::TellsNothing => Err(unheard()),
-                        _ if works > 0 => Ok(Reconciled::Found(handle())),
-                        _ => Ok(Reconciled::Absent),
-                    })
-                } else {
-                    works += i32::from(matches!(line, Line::Takes | Line::TakesUnheard));
-                    after_submit(match line {
-                        Line::Takes => Ok(Submitted::Accepted { handle: handle(), poll_after: None }),
-                        Line::Refuses(kind) => Err(fault(KINDS[kind], Verdict::Refused)),
-                        Line::TakesUnheard | Line::Loses | Line::TellsNothing => Err(unheard()),
-                    })
-                };
-                prop_assert!(works <= 1, "it works on {works} at once");
-                match next {
-                    Next::Reconcile | Next::AskAgain(_) => asking = true,
-                    Next::Submit | Next::Elsewhere(_) => asking = false,
-                    Next::Accepted(..) => {
-                        prop_assert_eq!(works, 1);
-                        break;
-                    }
-                    Next::Fail(_) => {
-                        prop_assert_eq!(works, 0, "work was thrown away");
-                        break;
-                    }
-                    Next::Wait(_) | Next::Store(_) => unreachable!("nobody polled"),
-                }
-            }
-        }
+    #[test]
+    fn what_never_arrives_is_the_upstreams_trouble_the_second_time() {
+        assert!(matches!(
+            after_reconcile(Ok(Reconciled::Absent), Trouble::Some, Time::Left),
+            Next::Elsewhere(Fault { verdict: Verdict::NotReached, .. })
+        ));
     }
 
     #[test]
@@ -253,7 +335,9 @@ mod tests {
     #[test]
     fn a_failed_look_says_nothing_about_the_task() {
         for kind in KINDS.into_iter().filter(|kind| *kind != Kind::Gone) {
-            assert!(matches!(after_poll(Err(fault(kind, Verdict::Unknown))), Next::AskAgain(_)), "{kind:?}");
+            let after = |time| after_poll(Err(fault(kind, Verdict::Unknown)), time);
+            assert!(matches!(after(Time::Left), Next::AskAgain(_)), "{kind:?}");
+            assert!(matches!(after(Time::Up), Next::GiveUp(_)), "{kind:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttp
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tokio::runtime::Handle;
 use tracing::{Level, Subscriber, level_filters::LevelFilter};
-use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
+use tracing_subscriber::{Layer, filter::DynFilterFn, registry::LookupSpan};
 
 use crate::{config::Traces, egress::trusted_client};
 
@@ -42,8 +42,9 @@ where
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false);
-    // Libraries have spans too, more than anyone wants to keep.
-    let ours = filter_fn(|metadata| {
+    // Libraries have spans too, more than anyone wants to keep. Asked anew each time: where the filters of two layers are
+    // remembered, what one of them said of another line is taken for its word on this one.
+    let ours = DynFilterFn::new(|metadata, _| {
         metadata.target().starts_with("doitong") && (metadata.is_span() || *metadata.level() <= Level::INFO)
     });
     Ok(layer.with_filter(ours.with_max_level_hint(LevelFilter::DEBUG)))

@@ -1,9 +1,12 @@
 //! One step of a job: submit, reconcile, poll, copy the result, or tell the upstream to stop.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::TimeDelta;
-use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use rand::RngExt as _;
 use serde_json::Value;
 use tracing::Instrument as _;
@@ -19,15 +22,13 @@ use crate::{
     health::Gate,
     jobs::{
         Attempt, Change, Claimed, End, Ending, Failure, Lease, LeaseLost, Outcome, Stage,
-        state::{self, Next},
+        state::{self, Act, Detour, Next, Recopy, Time, Trouble, Uncopied},
     },
     media::KeepError,
-    providers::{Handle, Reconciled, Submitted, Task},
+    providers::{Handle, Submitted, Task},
     trace,
 };
 
-/// Times that telling an upstream to stop is tried.
-const STOP_TRIES: u32 = 5;
 /// Times that bytes in hand are offered to a media store that fails; about three minutes.
 const IN_HAND_TRIES: u32 = 10;
 /// The wait before an upstream is asked again for results that it has already told, as so many failures have it.
@@ -40,6 +41,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_secs(3);
 /// What a run in the sandbox takes, for looking at it.
 const SANDBOX_RUN: Duration = Duration::from_secs(1);
+/// Why an attempt counts as not reached whose submit was sent, for people.
+const NEVER_ARRIVED: &str = "the provider does not have it";
 /// Patience in test mode, where a troubled upstream is part of the exercise.
 const SANDBOX_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -49,6 +52,8 @@ pub(super) struct Work {
     pub lease: Lease,
     pub job: Claimed,
     pub task: Task,
+    /// Until when nobody else can have the job.
+    held_until: Mutex<Timestamp>,
 }
 
 /// Runs one step to its verdict; when the job wants to be looked at again.
@@ -56,7 +61,8 @@ pub(super) async fn run(app: Arc<App>, lease: Lease, job: Claimed) -> Option<Tim
     let task = task_of(&app, &job);
     let span = tracing::debug_span!("step", job.id = %job.id, job.stage = ?job.stage, route.id = %job.route);
     trace::follow(&span, job.traceparent.as_deref());
-    let work = Work { app, lease, job, task };
+    let held_until = Mutex::new(job.held_until);
+    let work = Work { app, lease, job, task, held_until };
     async {
         let result = tokio::select! {
             biased;
@@ -91,16 +97,16 @@ fn task_of(app: &App, job: &Claimed) -> Task {
 
 impl Work {
     async fn step(&self) -> anyhow::Result<Option<Timestamp>> {
-        match self.job.stage {
-            Stage::Ready => self.submit().await,
-            Stage::Submitting => self.reconcile().await,
-            Stage::Running => self.poll().await,
-            Stage::Storing => match self.job.outputs.clone() {
+        match state::act(self.job.stage) {
+            Act::Submit => self.submit().await,
+            Act::Reconcile => self.reconcile().await,
+            Act::Poll => self.poll().await,
+            Act::Copy => match self.job.outputs.clone() {
                 Some(outputs) => self.store(&outputs, self.job.failures, self.job.attempts.clone()).await,
                 None => self.look(None, 0).await,
             },
-            Stage::Stopping => self.stop().await,
-            Stage::Waiting => Ok(None),
+            Act::Stop => self.stop().await,
+            Act::Rest => Ok(None),
         }
     }
 
@@ -109,8 +115,11 @@ impl Work {
         let lease_for = lease_for(&self.app);
         loop {
             tokio::time::sleep(lease_for / 3).await;
-            if let Ok(Err(LeaseLost)) = self.app.jobs.prolong(self.job.id, self.lease, lease_for).await {
-                break;
+            let held_until = self.now() + delta(lease_for);
+            match self.app.jobs.prolong(self.job.id, self.lease, lease_for).await {
+                Ok(Ok(())) => *self.held_until.lock().unwrap_or_else(PoisonError::into_inner) = held_until,
+                Ok(Err(LeaseLost)) => break,
+                Err(_) => {}
             }
         }
         if self.job.stage == Stage::Ready {
@@ -119,6 +128,12 @@ impl Work {
         }
         // A step that is just writing down its end has given up the lease itself.
         tokio::time::sleep(LAST_WORDS).await;
+    }
+
+    /// Whether nobody else can have the job for a while: long enough for a request that is sent now to arrive.
+    fn surely_holds(&self) -> bool {
+        let held_until = *self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
+        self.now() + delta(lease_for(&self.app) / 4) < held_until
     }
 
     async fn submit(&self) -> anyhow::Result<Option<Timestamp>> {
@@ -137,6 +152,10 @@ impl Work {
         }
         if self.app.jobs.intend(self.job.id, self.lease).await?.is_err() {
             return Ok(None);
+        }
+        if !self.surely_holds() {
+            // This process stood still: another one may be asking what became of the submit, and sending it again.
+            return Ok(self.conclude(Next::Submit, None).await?.unwrap_or_default());
         }
         let started_at = self.now();
         let mut task = self.task.clone();
@@ -190,26 +209,28 @@ impl Work {
 
     /// A submit was begun and nobody wrote down what came of it.
     async fn reconcile(&self) -> anyhow::Result<Option<Timestamp>> {
+        if !self.surely_holds() {
+            // To look for it may send it again, see `submit`.
+            return Ok(None);
+        }
         let answer = self.app.registry.reconcile(&self.job.upstream, &self.task).await;
-        let next = state::after_reconcile(answer);
-        let attempt = matches!(next, Next::Accepted(..) | Next::Fail(_)).then(|| {
-            let outcome = if matches!(next, Next::Fail(_)) { Outcome::Unknown } else { Outcome::Accepted };
-            self.attempt_with(self.job.submitted_at.unwrap_or_else(|| self.now()), outcome, None)
-        });
+        let begun = self.job.submitted_at.unwrap_or(self.job.created_at);
+        let trouble = if self.job.patience_until.is_some() { Trouble::Some } else { Trouble::None };
+        let next = state::after_reconcile(answer, trouble, self.left_until(begun + delta(self.deadline())));
+        let outcome = match &next {
+            Next::Accepted(..) => Some((Outcome::Accepted, None)),
+            Next::Fail(_) => Some((Outcome::Unknown, None)),
+            Next::Submit | Next::Elsewhere(_) => Some((Outcome::NotReached, Some(NEVER_ARRIVED.to_owned()))),
+            _ => None,
+        };
+        let attempt = outcome.map(|(outcome, message)| self.attempt_with(begun, outcome, message));
         Ok(self.conclude(next, attempt).await?.unwrap_or_default())
     }
 
     async fn poll(&self) -> anyhow::Result<Option<Timestamp>> {
         let Some(handle) = &self.job.handle else { anyhow::bail!("a running job has no handle") };
         let answer = self.app.registry.poll(&self.job.upstream, &self.task, handle).await;
-        let next = state::after_poll(answer);
-        if self.is_late() && matches!(next, Next::Wait(_) | Next::AskAgain(_)) {
-            return self
-                .fail(state::deadline(), self.job.attempts.clone(), Some(self.now()))
-                .await
-                .map(Result::unwrap_or_default);
-        }
-        Ok(self.conclude(next, None).await?.unwrap_or_default())
+        Ok(self.conclude(state::after_poll(answer, self.deadline_left()), None).await?.unwrap_or_default())
     }
 
     /// Turns a conclusion into rows.
@@ -229,12 +250,10 @@ impl Work {
             Next::Reconcile => self.reconcile_soon().await.map(Ok),
             Next::Submit => {
                 let until = self.job.patience_until.unwrap_or_else(|| self.patience_until());
-                if self.now() > until {
-                    return self.fail(state::unavailable(Kind::Down), attempts, None).await;
-                }
                 self.advance(Change::Resubmit { due_at: self.now(), patience_until: until }, &attempts).await
             }
             Next::Fail(failure) => self.fail(failure, attempts, None).await,
+            Next::GiveUp(failure) => self.fail(failure, attempts, Some(self.now())).await,
         }
     }
 
@@ -251,9 +270,7 @@ impl Work {
     }
 
     async fn look(&self, progress: Option<u8>, failures: u32) -> anyhow::Result<Option<Timestamp>> {
-        let elapsed = self.job.submitted_at.and_then(|at| (self.now() - at).to_std().ok()).unwrap_or_default();
-        let wait = self.app.config.worker.scaled(retry::next_look(elapsed, self.expected(), self.pause()));
-        let due_at = self.until_deadline(self.now() + delta(wait));
+        let due_at = self.until_deadline(self.now() + delta(self.next_wait()));
         Ok(self.advance(Change::Look { due_at, progress, failures }, &[]).await?.unwrap_or_default())
     }
 
@@ -262,13 +279,6 @@ impl Work {
         let asked = fault.retry_after.unwrap_or_default().max(self.pause());
         let due_at = self.now() + delta(self.back_off(failures, Some(asked)));
         if self.job.stage == Stage::Submitting {
-            // Patience bounds how long an upstream may fail to tell; then nobody will know.
-            let begun = self.job.submitted_at.unwrap_or(self.job.created_at);
-            if self.now() - begun > delta(self.deadline()) {
-                let attempt = self.attempt_with(begun, Outcome::Unknown, None);
-                let attempts = self.job.attempts.iter().cloned().chain([attempt]).collect();
-                return self.fail(state::submission_unknown(), attempts, None).await.map(Result::unwrap_or_default);
-            }
             let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, failures).await?;
             return Ok(Some(due_at));
         }
@@ -283,18 +293,18 @@ impl Work {
         attempts: &[Attempt],
     ) -> anyhow::Result<Result<Option<Timestamp>, LeaseLost>> {
         let patience_until = self.job.patience_until.unwrap_or_else(|| self.patience_until());
-        if let Some(choice) = self.app.fail_over(&self.job) {
-            let to = Box::new(choice);
-            return self.advance(Change::FailOver { to, patience_until }, attempts).await;
-        }
         let here = attempts.iter().filter(|attempt| attempt.route.as_deref() == Some(&*self.job.route)).count();
         let tries = u32::try_from(here).unwrap_or(u32::MAX);
         let due_at = self.now() + delta(self.back_off(tries, fault.retry_after));
         let spent = fault.kind == Kind::Internal && here >= INTERNAL_TRIES;
-        if spent || due_at > patience_until {
-            return self.fail(state::unavailable(fault.kind), attempts.to_vec(), None).await;
+        let patience = if spent || due_at > patience_until { Time::Up } else { Time::Left };
+        match state::detour(fault.kind, self.app.fail_over(&self.job), patience) {
+            Detour::Over(choice) => {
+                self.advance(Change::FailOver { to: Box::new(choice), patience_until }, attempts).await
+            }
+            Detour::Later => self.advance(Change::Resubmit { due_at, patience_until }, attempts).await,
+            Detour::Fail(failure) => self.fail(failure, attempts.to_vec(), None).await,
         }
-        self.advance(Change::Resubmit { due_at, patience_until }, attempts).await
     }
 
     /// Results are known. What must be fetched is written down first, so that a crash does not lose it.
@@ -359,47 +369,19 @@ impl Work {
         tracing::warn!(job.id = %self.job.id, failures, %error, "a result could not be kept");
         let is_fetched = store_result::needs_download(outputs);
         let is_stale = !is_fetched || matches!(error, NotKept::Gone);
-        if is_stale && self.job.handle.is_some() && !self.is_late() {
-            let due_at = self.until_deadline(self.now() + delta(self.back_off(ASK_AGAIN, None)));
-            let change = Change::Look { due_at, progress: None, failures: 0 };
-            return Ok(self.advance(change, &attempts).await?.unwrap_or_default());
-        }
-        if is_fetched && failures < store_result::TRIES {
-            let due_at = self.now() + delta(self.back_off(failures, None));
-            let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, failures).await?;
-            return Ok(Some(due_at));
-        }
-        self.fail(state::result_lost(), attempts, None).await.map(Result::unwrap_or_default)
-    }
-
-    /// The generation has ended before its upstream: tell it, where it can be told.
-    async fn stop(&self) -> anyhow::Result<Option<Timestamp>> {
-        let (registry, upstream) = (&self.app.registry, &self.job.upstream);
-        let handle = match &self.job.handle {
-            Some(handle) => Ok(Some(handle.clone())),
-            // To look for it would start it.
-            None if registry.resends(upstream, &self.task) => Ok(None),
-            None => registry.reconcile(upstream, &self.task).await.map(|answer| match answer {
-                Reconciled::Found(handle) => Some(handle),
-                Reconciled::Absent | Reconciled::Unsupported => None,
-            }),
-        };
-        let told = match handle {
-            Ok(Some(handle)) => registry.cancel(upstream, &self.task, &handle).await.map(drop),
-            Ok(None) => Ok(()),
-            Err(fault) => Err(fault),
-        };
-        let failures = self.job.failures + 1;
-        match told {
-            Err(fault) if failures < STOP_TRIES => {
-                let due_at = self.now() + delta(self.back_off(failures, fault.retry_after));
+        let copy = if is_stale { Uncopied::Stale } else { Uncopied::Failed(failures) };
+        match state::after_copy(copy, self.job.handle.as_ref(), self.deadline_left()) {
+            Recopy::Ask => {
+                let due_at = self.until_deadline(self.now() + delta(self.back_off(ASK_AGAIN, None)));
+                let change = Change::Look { due_at, progress: None, failures: 0 };
+                Ok(self.advance(change, &attempts).await?.unwrap_or_default())
+            }
+            Recopy::Later => {
+                let due_at = self.now() + delta(self.back_off(failures, None));
                 let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, failures).await?;
                 Ok(Some(due_at))
             }
-            _ => {
-                self.app.jobs.forget(self.job.id, self.lease).await?;
-                Ok(None)
-            }
+            Recopy::Fail(failure) => self.fail(failure, attempts, None).await.map(Result::unwrap_or_default),
         }
     }
 
@@ -431,8 +413,7 @@ impl Work {
     }
 
     async fn write(&self, change: &Change, attempts: &[Attempt]) -> anyhow::Result<Result<(), LeaseLost>> {
-        insist(|| self.app.jobs.advance(&self.job, self.lease, change, attempts).map_err(anyhow::Error::from).boxed())
-            .await
+        insist(|| self.app.jobs.advance(&self.job, self.lease, change, attempts).boxed()).await
     }
 
     fn attempt(&self, started_at: Timestamp, answer: &Result<Submitted, Fault>) -> Attempt {
@@ -477,8 +458,16 @@ impl Work {
         self.app.clock.now()
     }
 
-    fn is_late(&self) -> bool {
+    pub(super) fn is_late(&self) -> bool {
         self.job.deadline_at.is_some_and(|deadline| deadline <= self.now())
+    }
+
+    fn deadline_left(&self) -> Time {
+        if self.is_late() { Time::Up } else { Time::Left }
+    }
+
+    fn left_until(&self, moment: Timestamp) -> Time {
+        if moment <= self.now() { Time::Up } else { Time::Left }
     }
 
     fn until_deadline(&self, due_at: Timestamp) -> Timestamp {
@@ -490,6 +479,12 @@ impl Work {
             Mode::Test => SANDBOX_RUN,
             Mode::Live => Duration::from_secs(self.job.estimated_seconds.into()),
         }
+    }
+
+    /// The wait before the next look at a run.
+    pub(super) fn next_wait(&self) -> Duration {
+        let elapsed = self.job.submitted_at.and_then(|at| (self.now() - at).to_std().ok()).unwrap_or_default();
+        self.app.config.worker.scaled(retry::next_look(elapsed, self.expected(), self.pause()))
     }
 
     /// How long the upstream wants to be left alone between two looks.
@@ -507,11 +502,11 @@ impl Work {
         self.now() + delta(self.app.config.worker.scaled(patience))
     }
 
-    fn deadline(&self) -> Duration {
+    pub(super) fn deadline(&self) -> Duration {
         self.app.deadline_of(&RouteId(self.job.route.clone()))
     }
 
-    fn back_off(&self, failures: u32, asked: Option<Duration>) -> Duration {
+    pub(super) fn back_off(&self, failures: u32, asked: Option<Duration>) -> Duration {
         self.app.config.worker.scaled(retry::back_off(failures, asked, jitter()))
     }
 }

@@ -9,9 +9,6 @@ use crate::{
     media::{Expected, KeepError},
 };
 
-/// Times that a download is tried.
-pub(super) const TRIES: u32 = 12;
-
 /// The files of a generation, kept.
 pub(super) struct Kept {
     pub assets: Vec<Asset>,

@@ -6,5 +6,7 @@ mod idempotency;
 mod life;
 mod limits;
 mod many;
+mod model;
+mod paid_once;
 mod restart;
 mod upkeep;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doitong::{catalog::RouteId, domain::fault::Kind};
 use serde_json::{Value, json};
 
 use super::{
@@ -32,6 +33,7 @@ async fn a_named_provider_goes_on_with_its_next_route() {
         assert_eq!((&done["provider"], &done["creditCost"]), (&json!("flux-dev"), &json!(25)), "{done:#}");
         let message = done["attempts"][0]["message"].as_str().unwrap();
         assert!(message.starts_with("the provider"), "{message}");
+        assert_eq!((gateway.tap("fal").started(), gateway.tap("replicate").started()), (1, 0), "paid jobs");
         gateway.app.audit().await;
     }
 }
@@ -121,4 +123,57 @@ async fn a_service_that_takes_less_than_was_asked_for_serves_what_it_takes_and_s
     request["options"]["strict"] = json!(true);
     assert_eq!(gateway.app.ask_as(&gateway.key, None, request).await.refusal(), ("INVALID_INPUT", "OPTION"));
     gateway.app.audit().await;
+}
+
+/// The upstream can tell that it has no such work, again and again: that is trouble like any other, and it ends.
+#[tokio::test]
+async fn calls_that_never_arrive_are_sent_again_until_patience_is_spent() {
+    let gateway = Gateway::with(&["kling"]).await;
+    gateway.tap("kling").play(Some(Trick::LosesCalls));
+    let request = json!({ "type": "VIDEO", "provider": "kling", "model": "v2-5-turbo", "input": { "text": WORDS } });
+    let done = gateway.run(&request).await;
+    assert_eq!(done["errorCode"], "PROVIDER_UNAVAILABLE", "{done:#}");
+    let tried = attempts(&done);
+    assert!(tried.len() > 2 && tried.iter().all(|attempt| *attempt == ("kling", "NOT_REACHED")), "{done:#}");
+    assert_eq!(done["attempts"][0]["message"], "the provider does not have it", "{done:#}");
+    gateway.app.audit().await;
+
+    gateway.close_circuits().await;
+    gateway.tap("kling").play(None);
+    let done = gateway.run(&request).await;
+    assert_eq!((attempts(&done), gateway.tap("kling").started()), (vec![("kling", "COMPLETED")], 1), "{done:#}");
+}
+
+#[tokio::test]
+async fn a_quote_lists_what_else_could_serve_with_price_and_time_as_it_would_be() {
+    let gateway = Gateway::with(&["openai", "imagen", "stability", "bfl"]).await;
+    let request = json!({ "type": "IMAGE", "input": { "text": WORDS } });
+    let quote = gateway.full_quote(&request).await;
+    let others = quote["alternatives"].as_array().unwrap();
+    assert!(others.len() > 3, "{quote:#}");
+    for other in others {
+        let (provider, model) = (&other["provider"], &other["model"]);
+        assert_ne!((provider, model), (&quote["provider"], &quote["model"]));
+        let named = json!({ "type": "IMAGE", "provider": provider, "model": model, "input": { "text": WORDS } });
+        let named = gateway.full_quote(&named).await;
+        for field in ["provider", "model", "creditCost", "estimatedTime", "quality"] {
+            assert_eq!(named[field], other[field], "{field} of {other:#}");
+        }
+    }
+    // What has an open circuit is no alternative.
+    let gone = others.iter().find(|other| other["provider"] != quote["provider"]).unwrap()["provider"].clone();
+    let catalog = gateway.app.app.catalog();
+    let routes = catalog.providers().filter(|provider| gone == provider.id.as_str()).flat_map(|provider| {
+        provider.models.iter().flat_map(|model| {
+            model.routes.iter().map(|route| format!("{}/{}@{}", provider.id, model.id, route.upstream))
+        })
+    });
+    for route in routes {
+        for _ in 0..doitong::health::TRIP {
+            gateway.app.app.health.refused(&RouteId(route.clone()), Kind::Down).await.unwrap();
+        }
+    }
+    let quote = gateway.full_quote(&request).await;
+    assert!(quote["alternatives"].as_array().unwrap().iter().all(|other| other["provider"] != gone), "{quote:#}");
+    assert_eq!(gateway.app.account(&gateway.key).await["credits"]["held"], 0, "a quote spends nothing");
 }

@@ -100,6 +100,13 @@ impl Gateway {
         self.data(query, json!({ "input": input })).await["quote"].clone()
     }
 
+    pub async fn full_quote(&self, input: &Value) -> Value {
+        let query = "query Q($input: GenerateInput!) { quote(input: $input) {
+            provider model creditCost estimatedTime quality
+            alternatives { provider model creditCost estimatedTime quality } } }";
+        self.data(query, json!({ "input": input })).await["quote"].clone()
+    }
+
     /// Runs until nothing is left to do, winding the clock from one due moment to the next.
     pub async fn run_dry(&self) {
         for _ in 0..1_000 {

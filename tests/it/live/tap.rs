@@ -63,6 +63,8 @@ pub enum Trick {
     Spoils,
     /// The answer to the first call for work breaks off.
     CutsAnswer,
+    /// Calls for work break off before they arrive.
+    LosesCalls,
     /// The answer to the first call for work is a success without anything in it.
     HollowAnswer,
     /// Something in front of the service answers calls for work with a page of its own.
@@ -137,6 +139,7 @@ async fn pass(State(tap): State<Tap>, request: Request, next: Next) -> Response 
     parts.headers.remove(CONTENT_LENGTH);
     let mut response = match trick {
         Some(Trick::Down) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Some(Trick::LosesCalls) if work => return cut("lost".into_response()).await,
         Some(Trick::BadGateway) if work => {
             (StatusCode::BAD_GATEWAY, [("content-type", "text/html")], "<h1>502 Bad Gateway</h1>").into_response()
         }
