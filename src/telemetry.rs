@@ -1,4 +1,5 @@
-//! Logs to standard error, metrics as Prometheus text, traces to a collector. None of them holds secrets, prompts or signed addresses.
+//! Logs to standard error, metrics as Prometheus text, traces to a collector. None of them holds secrets, prompts or
+//! signed addresses.
 
 use std::{
     io::{self, IsTerminal as _},

@@ -41,7 +41,9 @@ fn run(served: &Served, key: &str, input: &serde_json::Value, headers: &[&str]) 
     let body = json!({"query": query, "variables": {"input": input}}).to_string();
     let (url, bearer) = (format!("{}/graphql", served.url), format!("Authorization: Bearer {key}"));
     let mut args = vec![url.as_str(), "-H", &bearer, "-H", "Content-Type: application/json", "-d", &body];
-    headers.iter().for_each(|header| args.extend(["-H", *header]));
+    for header in headers {
+        args.extend(["-H", header]);
+    }
     let (_, answer) = curl(&args);
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
     let id = answer["data"]["generate"]["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
@@ -91,7 +93,7 @@ async fn every_metric_of_the_dashboard_the_rules_and_the_documents_is_scraped() 
         scraped.is_superset(&wanted).then_some(scraped)
     });
     assert_eq!(scraped, metrics(&document("operations.md")), "the table of the documents");
-    let text = served.get("/metrics").1;
+    let answer = served.get("/metrics").1;
     for line in [
         r#"doitong_graphql_requests_total{operation="generate",code="OK"} 2"#,
         r#"doitong_graphql_requests_total{operation="unknown",code="GRAPHQL_VALIDATION_FAILED"} 1"#,
@@ -100,7 +102,7 @@ async fn every_metric_of_the_dashboard_the_rules_and_the_documents_is_scraped() 
         r#"doitong_webhook_attempts_total{delivered="true"} 1"#,
         r#"doitong_admission_seconds_count{outcome="admitted"} 2"#,
     ] {
-        assert!(text.contains(line), "{line}: {text}");
+        assert!(answer.contains(line), "{line}: {answer}");
     }
     served.stop();
 }

@@ -92,16 +92,19 @@ async fn start() -> Server {
     let packages = ["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
     let mut command = Command::new(support::python("bucket-python", &packages).await);
     command.args(["-c", SERVE]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    tokio::task::spawn_blocking(move || {
+    #[expect(clippy::zombie_processes, reason = "it ends with this process")]
+    let start = move || {
         let mut process = command.spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
         let running = log.find_map(|line| Some(line.split_once("Running on ")?.1.trim().to_owned()));
         // A pipe that nobody reads fills up.
         thread::spawn(move || log.for_each(drop));
-        Server { endpoint: running.expect("the server ended"), _stdin: process.stdin.take().unwrap() }
-    })
-    .await
-    .unwrap()
+        Server {
+            endpoint: running.unwrap_or_else(|| panic!("the server ended")),
+            _stdin: process.stdin.take().unwrap(),
+        }
+    };
+    tokio::task::spawn_blocking(start).await.unwrap()
 }
 
 #[tokio::test]

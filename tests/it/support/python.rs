@@ -21,6 +21,11 @@ pub async fn python(name: &str, packages: &[&str]) -> PathBuf {
 }
 
 async fn run(command: &mut Command) {
-    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.expect("these tests need Python 3");
+    let output = command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap_or_else(|error| panic!("these tests need Python 3: {error}"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
