@@ -342,8 +342,9 @@ impl Jobs {
 
     /// How long the oldest due job has been waiting for a worker.
     pub async fn lag(&self) -> sqlx::Result<Duration> {
-        let oldest = store::oldest_due(&self.pool).await?;
-        Ok(oldest.and_then(|due_at| (self.clock.now() - due_at).to_std().ok()).unwrap_or_default())
+        let now = self.clock.now();
+        let oldest = store::oldest_due(&self.pool, now).await?;
+        Ok(oldest.and_then(|due_at| (now - due_at).to_std().ok()).unwrap_or_default())
     }
 
     /// How many jobs are in each stage.

@@ -112,8 +112,9 @@ pub(super) async fn claim(pool: &PgPool, claim: &Claim) -> sqlx::Result<Vec<Due>
 }
 
 /// The moment since which the oldest due delivery waits for a worker.
-pub(super) async fn oldest_due(pool: &PgPool) -> sqlx::Result<Option<Timestamp>> {
-    sqlx::query_scalar!("select min(due_at) from delivery where due_at is not null").fetch_one(pool).await
+pub(super) async fn oldest_due(pool: &PgPool, now: Timestamp) -> sqlx::Result<Option<Timestamp>> {
+    let due = sqlx::query_scalar!("select due_at from delivery where due_at <= $1 order by due_at limit 1", now);
+    Ok(due.fetch_optional(pool).await?.flatten())
 }
 
 /// An attempt on its way into the tables.

@@ -58,8 +58,9 @@ pub(super) async fn counts(pool: &PgPool) -> sqlx::Result<Vec<(String, i64)>> {
 }
 
 /// The moment since which the oldest due job waits for a worker.
-pub(super) async fn oldest_due(pool: &PgPool) -> sqlx::Result<Option<Timestamp>> {
-    sqlx::query_scalar!("select min(due_at) from job").fetch_one(pool).await
+pub(super) async fn oldest_due(pool: &PgPool, now: Timestamp) -> sqlx::Result<Option<Timestamp>> {
+    let due = sqlx::query_scalar!("select due_at from job where due_at <= $1 order by due_at limit 1", now);
+    Ok(due.fetch_optional(pool).await?.flatten())
 }
 
 pub(super) async fn keep_house(pool: &PgPool, now: Timestamp, retention_months: u32) -> sqlx::Result<()> {
