@@ -16,11 +16,12 @@ COPY --from=build /doitong /usr/local/bin/doitong
 COPY config /etc/doitong
 USER doitong
 WORKDIR /var/lib/doitong
-# Media, and files on their way in. Processes on several machines share it.
+# Media, unless they are in a bucket, and files on their way in. Processes on several machines share it.
 VOLUME /var/lib/doitong
-ENV DOITONG_DATA_DIR=/var/lib/doitong DOITONG_LISTEN=0.0.0.0:8080 DOITONG__LOG__FORMAT=json
+ENV DOITONG_DATA_DIR=/var/lib/doitong DOITONG_LISTEN=0.0.0.0:8080 DOITONG__WORKER__LISTEN=0.0.0.0:8080 \
+    DOITONG__LOG__FORMAT=json
 EXPOSE 8080
-# For the roles that serve; a worker has no port.
+# A worker serves no more than this and its metrics.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"]
 ENTRYPOINT ["doitong"]

@@ -28,6 +28,8 @@ create table generation (
     error_reason text,
     error_message text,
     error_retryable boolean,
+    -- The trace that its request belongs to, where traces are sent: the form of W3C Trace Context.
+    traceparent text,
     created_at timestamptz not null,
     started_at timestamptz,
     completed_at timestamptz,

@@ -11,7 +11,7 @@ create function admit(
     p_now timestamptz, p_account bigint[], p_mode text[], p_generation uuid[], p_key text[], p_scope text[],
     p_fingerprint bytea[], p_cost bigint[], p_type text[], p_provider text[], p_model text[], p_route text[],
     p_upstream text[], p_asked jsonb[], p_prompt text[], p_options jsonb[], p_adjustments jsonb[], p_labels jsonb[],
-    p_webhook text[], p_estimated integer[]
+    p_webhook text[], p_estimated integer[], p_traceparent text[]
 ) returns table (
     o_item integer, o_outcome text, o_generation uuid, o_per_minute integer, o_level double precision, o_daily integer,
     o_day_count integer, o_available bigint, o_waiting integer, o_retry_after double precision, o_waits boolean
@@ -117,9 +117,9 @@ begin
     insert into ledger_transfer (account_id, mode, reference, kind, amount, at)
     select p_account[n], p_mode[n], p_generation[n], 'hold', p_cost[n], p_now from unnest(admitted) n;
     insert into generation (account_id, generation_id, mode, type, provider, model, route, upstream, asked, prompt, options,
-        adjustments, labels, webhook_url, credit_cost, estimated_seconds, created_at)
+        adjustments, labels, webhook_url, credit_cost, estimated_seconds, traceparent, created_at)
     select p_account[n], p_generation[n], p_mode[n], p_type[n], p_provider[n], p_model[n], p_route[n], p_upstream[n],
-        p_asked[n], p_prompt[n], p_options[n], p_adjustments[n], p_labels[n], p_webhook[n], p_cost[n], p_estimated[n], p_now
+        p_asked[n], p_prompt[n], p_options[n], p_adjustments[n], p_labels[n], p_webhook[n], p_cost[n], p_estimated[n], p_traceparent[n], p_now
     from unnest(admitted) n;
     insert into job (generation_id, account_id, mode, stage, due_at, upstream)
     select p_generation[n], p_account[n], p_mode[n], case when n = any (waiting) then 'waiting' else 'ready' end,

@@ -96,7 +96,7 @@ impl App {
         let Parts { config, secrets, catalog, pool, clock, data_dir, allow_private } = parts;
         let (tracker, bus) = (TaskTracker::new(), Arc::new(Bus::default()));
         let (database, seal) = (Database::new(pool.clone(), &tracker), seal(&secrets)?);
-        let media = Arc::new(open_media(&config, &data_dir)?);
+        let media = Arc::new(open_media(&config, &secrets, &data_dir)?);
         let egress = Egress::new(allow_private)?;
         let registry = Registry::new(registry::Parts {
             upstreams: catalog.upstreams(),
@@ -214,9 +214,9 @@ pub fn seal(secrets: &Secrets) -> Result<Seal, SecretError> {
 }
 
 /// The media store of the settings.
-pub fn open_media(config: &Config, data_dir: &Path) -> anyhow::Result<Store> {
+pub fn open_media(config: &Config, secrets: &Secrets, data_dir: &Path) -> anyhow::Result<Store> {
     let place = config.media.store.clone().unwrap_or_else(|| data_dir.join("media").to_string_lossy().into_owned());
-    Store::open(&place, data_dir, config.server.public_url.clone())
+    Store::open(&place, &secrets.clouds, data_dir, config.server.public_url.clone())
 }
 
 /// A database to work on: the one named, or the private one of the data directory.

@@ -6,6 +6,7 @@ pub mod app;
 pub mod config;
 pub mod lifecycle;
 pub mod telemetry;
+pub mod trace;
 
 pub mod worker;
 

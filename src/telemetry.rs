@@ -1,4 +1,5 @@
-//! Logs to standard error, metrics as Prometheus text. Neither holds secrets, prompts or signed addresses.
+//! Logs to standard error, metrics as Prometheus text, traces to a collector. None of them holds secrets, prompts or
+//! signed addresses.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -9,9 +10,12 @@ use std::{
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::config::{Log, LogFormat};
+use crate::{
+    config::{Log, LogFormat, Traces},
+    trace::export,
+};
 
 /// The recorder of the `metrics` macros is one for the process, and so is this.
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -26,18 +30,24 @@ const SECONDS: &[f64] =
 /// How often samples are gathered, so that they do not pile up where nobody asks for `/metrics`.
 pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// Starts the log.
-pub fn start(log: &Log) -> anyhow::Result<()> {
+/// Starts the log, and traces where they are sent.
+pub fn start(log: &Log, traces: Option<&Traces>) -> anyhow::Result<()> {
     let mut filter = EnvFilter::try_new(&log.filter).context("configuration: log.filter")?;
     for cap in CAPPED {
         filter = filter.add_directive(cap.parse().context("the log's caps")?);
     }
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match log.format {
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).try_init(),
-    }
-    .map_err(|error| anyhow::anyhow!("the log could not be started: {error}"))?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let lines = match log.format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+    };
+    let registry = tracing_subscriber::registry();
+    let started = match traces.map(export::layer).transpose()? {
+        Some(spans) => registry.with(lines.with_filter(filter)).with(spans).try_init(),
+        // What the log leaves out costs nothing then.
+        None => registry.with(lines).with(filter).try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("the log could not be started: {error}"))?;
     // A panic is a log line like any other, in the log's format.
     panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a panic")));
     Ok(())

@@ -44,7 +44,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     if let Ok(connected) = &connected {
         findings.push(finding("secrets", webhook_secrets(&connected.pool, seal).await));
     }
-    findings.push(finding("media store", media(settings).await));
+    findings.push(finding("media store", media(settings, &secrets).await));
     match catalog {
         Ok(catalog) => {
             findings.push(finding("catalogue", Ok(format!("ok, {} providers", catalog.providers().count()))));
@@ -105,8 +105,8 @@ async fn webhook_secrets(pool: &PgPool, seal: Result<Seal, SecretError>) -> anyh
     .to_owned())
 }
 
-async fn media(settings: &Settings) -> anyhow::Result<String> {
-    open_media(&settings.config, &settings.data_dir)?.check().await?;
+async fn media(settings: &Settings, secrets: &Secrets) -> anyhow::Result<String> {
+    open_media(&settings.config, secrets, &settings.data_dir)?.check().await?;
     Ok("ok".to_owned())
 }
 

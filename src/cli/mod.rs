@@ -106,7 +106,7 @@ async fn run((command, file): (Command, Option<PathBuf>)) -> anyhow::Result<Exit
         serve::run(args, settings).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    telemetry::start(&config::Log { format: LogFormat::Pretty, filter: "off".to_owned() })?;
+    telemetry::start(&config::Log { format: LogFormat::Pretty, filter: "off".to_owned() }, None)?;
     let mut signals = Signals::listen()?;
     tokio::select! {
         outcome = short(command, &settings) => outcome,

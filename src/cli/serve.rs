@@ -21,12 +21,15 @@ use crate::{
     accounts::NewKey,
     app::{App, Connected, Parts, read_catalog},
     catalog::Catalog,
-    config::Config,
+    config::{Config, Traces},
     db::embedded::Keeper,
     domain::{Clock, Mode},
-    http::{self, server::Server},
+    http::{
+        self,
+        server::{Router, Server},
+    },
     lifecycle::{Signal, Signals},
-    telemetry, worker,
+    telemetry, trace, worker,
 };
 
 /// How long the end waits for connections of the pool that are in use.
@@ -64,7 +67,7 @@ struct Service {
 }
 
 pub(super) async fn run(args: Args, mut settings: Settings) -> anyhow::Result<()> {
-    telemetry::start(&settings.config.log)?;
+    telemetry::start(&settings.config.log, Traces::from_environment().as_ref())?;
     settings.config.server.listen = args.listen.unwrap_or(settings.config.server.listen);
     let mut signals = Signals::listen()?;
     let service = tokio::select! {
@@ -75,6 +78,7 @@ pub(super) async fn run(args: Args, mut settings: Settings) -> anyhow::Result<()
     let outcome = service.until_told(&mut signals, &settings).await;
     service.drain(&mut signals).await;
     service.end().await;
+    trace::export::flush().await;
     outcome
 }
 
@@ -86,7 +90,11 @@ impl Service {
         telemetry::metrics();
         let (catalog, secrets) = read_catalog(config)?;
         // First, since an address that is taken is the likeliest thing to be wrong.
-        let listener = if role == Role::Worker { None } else { Some(listen(config.server.listen).await?) };
+        let address = if role == Role::Worker { config.worker.listen } else { Some(config.server.listen) };
+        let listener = match address {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let connected = Connected::open(config, &secrets, &settings.data_dir).await?;
         let app = App::new(Parts {
             config: config.clone(),
@@ -101,26 +109,35 @@ impl Service {
         app.webhooks.seal_secrets(&mut StdRng::try_from_rng(&mut SysRng)?).await?;
         let keeper = Arc::new(Keeper::new(settings.data_dir.clone()));
         let mut service = Self { app, connected, server: None, keeper, end: CancellationToken::new() };
-        if let Some(listener) = listener {
-            service.open(listener, role).await?;
-        } else {
-            service.app.media.links().listening_on(config.server.listen);
-            service.start_tasks(role);
-            output::line("worker ready")?;
+        match (role, listener) {
+            (Role::Worker, listener) => service.open_worker(listener)?,
+            (role, Some(listener)) => service.open(listener, role).await?,
+            (_, None) => {}
         }
         Ok(service)
     }
 
+    /// Works, and serves no more than how that goes.
+    fn open_worker(&mut self, listener: Option<TcpListener>) -> anyhow::Result<()> {
+        let app = self.app.clone();
+        app.media.links().listening_on(app.config.server.listen);
+        let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        if let Some(listener) = listener {
+            let metrics = Some(telemetry::metrics().clone());
+            self.accept(listener, http::health::router(app.clone(), metrics, app.draining.clone()));
+        }
+        self.start_tasks(Role::Worker);
+        let ready =
+            address.map_or_else(|| "worker ready".to_owned(), |address| format!("listening on http://{address}"));
+        Ok(output::line(&ready)?)
+    }
+
     /// Serves the API.
     async fn open(&mut self, listener: TcpListener, role: Role) -> anyhow::Result<()> {
-        let app = &self.app;
+        let app = self.app.clone();
         let address = listener.local_addr()?;
         app.media.links().listening_on(address);
-        let router = http::router(app.clone(), Some(telemetry::metrics().clone()), app.draining.clone());
-        let server = Arc::new(Server::new(router, app.config.server.max_connections, app.draining.clone()));
-        let (accepting, end) = (server.clone(), self.end.clone());
-        app.spawn("connections", &self.end, async move { accepting.run(listener, &end).await });
-        self.server = Some(server);
+        self.accept(listener, http::router(app.clone(), Some(telemetry::metrics().clone()), app.draining.clone()));
         self.start_tasks(role);
         let first_key = self.first_key().await?;
         output::line(&format!("listening on http://{address}"))?;
@@ -128,6 +145,14 @@ impl Service {
             greet(&key, &self.app.config, address)?;
         }
         Ok(())
+    }
+
+    fn accept(&mut self, listener: TcpListener, router: Router) {
+        let draining = self.app.draining.clone();
+        let server = Arc::new(Server::new(router, self.app.config.server.max_connections, draining));
+        let (accepting, end) = (server.clone(), self.end.clone());
+        self.app.spawn("connections", &self.end, async move { accepting.run(listener, &end).await });
+        self.server = Some(server);
     }
 
     fn start_tasks(&self, role: Role) {

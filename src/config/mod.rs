@@ -14,7 +14,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Toml},
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
@@ -117,7 +117,12 @@ pub struct Secrets {
     pub previous_secret_key: Option<SecretString>,
     /// Credentials of upstreams by variable name.
     pub upstreams: HashMap<String, SecretString>,
+    /// What the clouds' own tools read, for a media store in a bucket: keys, region, endpoint.
+    pub clouds: HashMap<String, SecretString>,
 }
+
+/// How those variables begin.
+const CLOUDS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 
 impl Secrets {
     /// Reads the secrets, those of upstreams by the names given.
@@ -130,7 +135,32 @@ impl Secrets {
                 .into_iter()
                 .filter_map(|name| Some((name.to_owned(), variable(name)?)))
                 .collect(),
+            clouds: cloud_variables(),
         }
+    }
+}
+
+fn cloud_variables() -> HashMap<String, SecretString> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let of_clouds = names.filter(|name| CLOUDS.iter().any(|prefix| name.starts_with(prefix)));
+    of_clouds.filter_map(|name| variable(&name).map(|value| (name, value))).collect()
+}
+
+/// Traces that are to be sent to a collector.
+#[derive(Clone, Debug)]
+pub struct Traces {
+    /// What this service is called there.
+    pub service: String,
+}
+
+impl Traces {
+    /// By the variables of OpenTelemetry; `None` where they name no collector.
+    pub fn from_environment() -> Option<Self> {
+        let set = |name: &str| variable(name).map(|value| value.expose_secret().to_owned());
+        let is_off = set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let collector = set("OTEL_EXPORTER_OTLP_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"));
+        let service = || set("OTEL_SERVICE_NAME").unwrap_or_else(|| "doitong".to_owned());
+        collector.filter(|_| !is_off).map(|_| Self { service: service() })
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Worker {
     pub patience_seconds: u64,
     /// After how long a silent step is taken over.
     pub lease_seconds: u64,
+    /// Where a process that only works serves its health and metrics.
+    pub listen: Option<SocketAddr>,
 }
 
 impl Worker {

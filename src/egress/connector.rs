@@ -69,6 +69,13 @@ impl Egress {
     }
 }
 
+/// A client for addresses that the operator names, which are not checked.
+pub fn trusted_client() -> anyhow::Result<Client> {
+    use_ring();
+    let client = Client::builder().redirect(Policy::none()).connect_timeout(CONNECT_LIMIT).timeout(REQUEST_LIMIT);
+    client.build().context("no HTTP client")
+}
+
 /// Makes ring the process's TLS provider, unless another one is chosen already. Needed before any client is built.
 pub fn use_ring() {
     // Already installed is as good.

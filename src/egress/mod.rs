@@ -7,5 +7,5 @@
 mod connector;
 mod guard;
 
-pub use connector::{Egress, use_ring};
+pub use connector::{Egress, trusted_client, use_ring};
 pub use guard::{Refused, is_public};

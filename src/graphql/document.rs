@@ -15,13 +15,16 @@ use async_graphql::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{dialect, error::ApiError, limits, values};
+use super::{dialect, error::ApiError, label, limits, values};
 use crate::config;
 
 /// Documents and persisted queries kept at once; when there are more, all are forgotten.
 const MAX_KEPT: usize = 2_000;
 /// Longer texts are not kept.
 const MAX_KEPT_BYTES: usize = 16 << 10;
+
+/// Fields at the root that are looked at for what an operation is counted as.
+const MAX_LABELLED: usize = 100;
 
 /// A document that may run.
 #[derive(Clone, Debug)]
@@ -32,6 +35,8 @@ pub struct Prepared {
     pub kind: OperationType,
     /// How many generations it asks for.
     pub generations: usize,
+    /// What it is counted as.
+    pub label: &'static str,
 }
 
 impl Prepared {
@@ -91,8 +96,9 @@ impl Documents {
         };
         let generations = limits::check(&document, operation, &self.limits)?;
         let kind = operation.ty;
+        let label = label::of(limits::root_fields(&document, &operation.selection_set.node, MAX_LABELLED).into_iter());
         dialect::rewrite(&mut document, operation_name);
-        Ok(Prepared { document, kind, generations })
+        Ok(Prepared { document, kind, generations, label })
     }
 
     /// The text of a persisted query, by the hash a client sends; with a text, it is kept under that hash.

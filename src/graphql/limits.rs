@@ -139,7 +139,7 @@ fn with(mut size: Size, directives: &[Positioned<Directive>]) -> Size {
 
 /// The names of the fields at the root, after fragments, at most one more than `limit`. Each fragment is walked at most
 /// that often, so that nested spreads of one another stay cheap.
-fn root_fields<'a>(document: &'a ExecutableDocument, root: &'a SelectionSet, limit: usize) -> Vec<&'a str> {
+pub(super) fn root_fields<'a>(document: &'a ExecutableDocument, root: &'a SelectionSet, limit: usize) -> Vec<&'a str> {
     let (mut names, mut open, mut visits) = (Vec::new(), vec![root], 0);
     while let Some(set) = open.pop() {
         visits += 1;

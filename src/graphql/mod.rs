@@ -8,6 +8,7 @@ pub mod dialect;
 pub mod document;
 pub mod error;
 mod generate;
+pub mod label;
 mod lexer;
 mod limits;
 mod mutation;

@@ -1,5 +1,7 @@
 //! Answers of `/graphql`: how they are sent, with which status, and the headers that every one has.
 
+use std::time::Duration;
+
 use async_graphql::{Response as GraphQlResponse, ServerError, Value};
 use axum::{
     http::{
@@ -16,6 +18,7 @@ use crate::{
     accounts::Caller,
     graphql::{
         error::{self, ApiError},
+        label,
         request::HttpRequest,
     },
     limits::Allowance,
@@ -234,6 +237,20 @@ pub(super) async fn send(
     response
 }
 
+/// The answer to a request that cannot be read, counted as such.
+pub(super) fn unread(error: ApiError) -> GraphQlResponse {
+    let response = failed(error);
+    measure(label::UNKNOWN, &response, Duration::ZERO);
+    response
+}
+
+/// Counts an operation by its label and how it went, with the time that it took.
+pub(super) fn measure(label: &'static str, response: &GraphQlResponse, took: Duration) {
+    let code = response.errors.first().map_or("OK", |error| code(error).unwrap_or_default()).to_owned();
+    metrics::counter!("doitong_graphql_requests_total", "operation" => label, "code" => code).increment(1);
+    metrics::histogram!("doitong_graphql_seconds", "operation" => label).record(took);
+}
+
 /// Counts an error by its code.
 pub(super) fn count(error: &ServerError) {
     metrics::counter!("doitong_graphql_errors_total", "code" => code(error).unwrap_or_default().to_owned())
@@ -268,6 +285,7 @@ fn add_allowance(headers: &mut HeaderMap, allowance: &Allowance) {
 /// A refusal before the caller is known: no good key, or something that is no GraphQL request.
 pub(super) fn refusal(status: StatusCode, media_type: MediaType, error: ApiError) -> Response {
     let answer = Answer::from(failed(error));
+    answer.responses().iter().for_each(|response| measure(label::UNKNOWN, response, Duration::ZERO));
     answer.responses().iter().flat_map(|response| &response.errors).for_each(count);
     let mut response = (status, answer.body()).into_response();
     let headers = response.headers_mut();

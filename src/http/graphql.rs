@@ -164,7 +164,8 @@ impl<'a> Exchange<'a> {
             return response;
         }
         if self.media_type == MediaType::Events {
-            let request = ready.map(|(parameters, prepared)| graphql_request(&http, 0, parameters, &prepared));
+            let request =
+                ready.map(|(parameters, prepared)| (prepared.label, graphql_request(&http, 0, parameters, &prepared)));
             return sse::respond(&self, &http, request).await;
         }
         if kind == Some(OperationType::Subscription) {
@@ -217,11 +218,14 @@ impl<'a> Exchange<'a> {
     async fn execute(&self, http: &Arc<HttpRequest>, index: usize, ready: Ready, deadline: Instant) -> GraphQlResponse {
         let (parameters, prepared) = match ready {
             Ok(ready) => ready,
-            Err(error) => return failed(error),
+            Err(error) => return answer::unread(error),
         };
         let request = graphql_request(http, index, parameters, &prepared);
+        let begun = Instant::now();
         let response = tokio::time::timeout_at(deadline, self.edge.api.execute(request)).await;
-        self.completed(response.unwrap_or_else(|_| failed(ApiError::too_slow())))
+        let response = self.completed(response.unwrap_or_else(|_| failed(ApiError::too_slow())));
+        answer::measure(prepared.label, &response, begun.elapsed());
+        response
     }
 
     /// A response with codes and the request's id in its errors.

@@ -6,7 +6,7 @@ mod auth;
 mod console;
 mod graphiql;
 mod graphql;
-mod health;
+pub mod health;
 mod json;
 pub mod media;
 mod operation;
@@ -39,6 +39,7 @@ use tower_http::{
 use crate::{
     app::App,
     graphql::{Api, api, document::Documents, error::ApiError, sdl},
+    trace::{self, TRACEPARENT},
 };
 use answer::MediaType;
 
@@ -53,7 +54,6 @@ pub struct Shared {
     documents: Arc<Documents>,
     /// Operations that may be under way at once.
     turns: Arc<Semaphore>,
-    metrics: Option<PrometheusHandle>,
     draining: CancellationToken,
 }
 
@@ -91,11 +91,12 @@ pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: Cancel
     let documents = Arc::new(Documents::new(app.config.graphql.clone()));
     let media = media::router(app.media.clone());
     let turns = Arc::new(Semaphore::new(MAX_UNDER_WAY));
-    let edge = Edge(Arc::new(Shared { api: api(app.clone()), app, documents, turns, metrics, draining }));
+    let shared = Shared { api: api(app.clone()), app: app.clone(), documents, turns, draining: draining.clone() };
+    let edge = Edge(Arc::new(shared));
     let cors = CorsLayer::new().allow_origin(Any).allow_methods(Any);
     // A wildcard would not cover `Authorization`.
     let cors = cors.allow_headers(AllowHeaders::mirror_request()).expose_headers(EXPOSED).max_age(PREFLIGHT_AGE);
-    let trace = TraceLayer::new_for_http().make_span_with(span).on_request(()).on_response(()).on_failure(());
+    let trace = TraceLayer::new_for_http().make_span_with(span).on_request(()).on_response(answered).on_failure(());
     Router::new()
         .route("/", get(console::page))
         .route("/console/assets/{name}", get(console::asset))
@@ -105,11 +106,9 @@ pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: Cancel
         .route("/graphql/ws", any(ws::upgrade))
         .route("/schema.graphql", get(schema))
         .route("/uploads", post(uploads::post).layer(RequestBodyTimeoutLayer::new(uploads::STALL_LIMIT)))
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
         .with_state(edge)
         .merge(media)
+        .merge(health::router(app, metrics, draining))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(trace)
         .layer(cors)
@@ -120,7 +119,14 @@ pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: Cancel
 /// What log lines about a request have in common. The query string may hold a document, so it is left out.
 fn span(request: &Request) -> tracing::Span {
     let id = answer::request_id(request.headers()).unwrap_or_default();
-    tracing::info_span!("request", request.id = id, http.method = %request.method(), http.path = request.uri().path())
+    let span = tracing::info_span!("request", request.id = id, http.method = %request.method(), http.path = request.uri().path());
+    // A caller's own trace goes on here.
+    trace::follow(&span, request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()));
+    span
+}
+
+fn answered(response: &Response, _: Duration, span: &tracing::Span) {
+    trace::answered(span, response.status().as_u16());
 }
 
 /// The panic itself is logged by the hook of the process.

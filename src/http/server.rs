@@ -16,8 +16,8 @@ use std::{
     time::Duration,
 };
 
+pub use axum::Router;
 use axum::{
-    Router,
     extract::{Request, State},
     http::{HeaderValue, StatusCode, Version, header::CONNECTION},
     middleware::{Next, from_fn_with_state},

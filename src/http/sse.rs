@@ -12,6 +12,7 @@ use axum::{
     },
 };
 use futures_util::{StreamExt as _, stream};
+use tokio::time::Instant;
 
 use super::{
     answer::{self, MediaType, Sent, completed, failed},
@@ -26,20 +27,23 @@ const KEEP_ALIVE: Duration = Duration::from_secs(12);
 pub(super) async fn respond(
     exchange: &Exchange<'_>,
     http: &Arc<HttpRequest>,
-    request: Result<GraphQlRequest, ApiError>,
+    request: Result<(&'static str, GraphQlRequest), ApiError>,
 ) -> Response {
     let (first, rest) = match request {
-        Err(error) => (failed(error), None),
-        Ok(request) => {
+        Err(error) => (answer::unread(error), None),
+        Ok((label, request)) => {
+            let begun = Instant::now();
             let mut results = exchange.edge.api.execute_stream(request).boxed();
-            match tokio::time::timeout_at(exchange.deadline(), results.next()).await {
+            let (first, rest) = match tokio::time::timeout_at(exchange.deadline(), results.next()).await {
                 Ok(Some(first)) => (first, Some(results)),
                 Ok(None) => (GraphQlResponse::default(), None),
                 Err(_) => (failed(ApiError::too_slow()), None),
-            }
+            };
+            let first = exchange.completed(first);
+            answer::measure(label, &first, begun.elapsed());
+            (first, rest)
         }
     };
-    let first = exchange.completed(first);
     if answer::status(&first, MediaType::Events) != StatusCode::OK {
         return exchange.send(Some(http), first.into()).await;
     }

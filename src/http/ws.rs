@@ -15,7 +15,7 @@ use axum::{
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
@@ -305,13 +305,18 @@ impl Stream {
             Err(error) => return self.fail(error).await,
         };
         let request = graphql_request(&self.http, 0, parameters, &prepared);
+        let begun = Instant::now();
         let mut results = self.edge.api.execute_stream(request);
         let mut first = true;
         while let Some(result) = results.next().await {
             let result = completed(result, self.request_id.as_deref());
             result.errors.iter().for_each(answer::count);
+            let is_first = std::mem::take(&mut first);
+            if is_first {
+                answer::measure(prepared.label, &result, begun.elapsed());
+            }
             // Errors before anything ran are answered by an `error` message, which ends the subscription.
-            if std::mem::take(&mut first) && result.data == async_graphql::Value::Null && !result.errors.is_empty() {
+            if is_first && result.data == async_graphql::Value::Null && !result.errors.is_empty() {
                 let errors = serde_json::to_value(&result.errors).unwrap_or_default();
                 return self.outbox.send(Outgoing::Errors(self.id, errors)).await.ok();
             }
@@ -321,9 +326,9 @@ impl Stream {
     }
 
     async fn fail(self, error: ApiError) -> Option<()> {
-        let error = answer::plain(error);
-        answer::count(&error);
-        let errors = serde_json::to_value([error]).unwrap_or_default();
+        let response = answer::unread(error);
+        response.errors.iter().for_each(answer::count);
+        let errors = serde_json::to_value(&response.errors).unwrap_or_default();
         self.outbox.send(Outgoing::Errors(self.id, errors)).await.ok()
     }
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Jobs, store::Settlement, time_delta};
-use crate::{accounts::Caller, domain::GenerationId};
+use super::{Jobs, count_end, store::Settlement, time_delta};
+use crate::{
+    accounts::Caller,
+    domain::{GenerationId, Status},
+};
 
 /// What a cancel did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,10 @@ impl Jobs {
         let now = self.clock.now();
         let settlement = Settlement::of_caller(&generation, now, now + time_delta(LATE_ANSWER));
         let settled = self.settlements.run(settlement).await??;
-        Ok(if self.ended(id, settled) { Cancel::Cancelled } else { Cancel::TooLate })
+        if !self.ended(id, settled) {
+            return Ok(Cancel::TooLate);
+        }
+        count_end(Status::Cancelled, generation.provider.as_str());
+        Ok(Cancel::Cancelled)
     }
 }

@@ -299,9 +299,13 @@ impl Jobs {
     /// Ends a job: state, credits, webhook and the next waiting job, all or nothing.
     pub async fn finish(&self, job: &Claimed, lease: Lease, end: End) -> anyhow::Result<Result<(), LeaseLost>> {
         let ours = if let Ending::Completed { assets, .. } = &end.result { assets.clone() } else { Vec::new() };
+        let status = if let Ending::Completed { .. } = &end.result { Status::Completed } else { Status::Failed };
         let settlement = store::Settlement::of_worker(job, lease, end, self.clock.now());
         let settled = self.settlements.run(settlement).await??;
         if self.ended(job.id, settled) {
+            count_end(status, job.provider.as_str());
+            let took = (self.clock.now() - job.created_at).as_seconds_f64();
+            metrics::histogram!("doitong_generation_seconds", "provider" => job.provider.to_string()).record(took);
             return Ok(Ok(()));
         }
         // It may have ended by an earlier try whose answer was lost; then these very files are its result.
@@ -336,7 +340,14 @@ impl Jobs {
         store::note_late_handle(&self.pool, id, handle, self.clock.now()).await
     }
 
-    /// How many jobs are in each stage, and since when the oldest due one waits.
+    /// How long the oldest due job has been waiting for a worker.
+    pub async fn lag(&self) -> sqlx::Result<Duration> {
+        let now = self.clock.now();
+        let oldest = store::oldest_due(&self.pool, now).await?;
+        Ok(oldest.and_then(|due_at| (now - due_at).to_std().ok()).unwrap_or_default())
+    }
+
+    /// How many jobs are in each stage.
     pub async fn counts(&self) -> sqlx::Result<Vec<(String, i64)>> {
         store::counts(&self.pool).await
     }
@@ -346,6 +357,12 @@ impl Jobs {
     pub async fn keep_house(&self, retention_months: u32) -> sqlx::Result<()> {
         store::keep_house(&self.pool, self.clock.now(), retention_months).await
     }
+}
+
+/// Counts the end of a generation.
+fn count_end(status: Status, provider: &str) {
+    let status = status.as_str().to_ascii_lowercase();
+    metrics::counter!("doitong_generations_total", "status" => status, "provider" => provider.to_owned()).increment(1);
 }
 
 fn time_delta(duration: Duration) -> TimeDelta {

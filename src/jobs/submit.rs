@@ -1,6 +1,9 @@
 //! Admission: one atomic statement decides on the key, the limits, the credits and the job.
 
+use std::time::Instant;
+
 use serde_json::Value;
+use tracing::Instrument as _;
 use url::Url;
 
 use super::{
@@ -13,6 +16,7 @@ use crate::{
     db::Overloaded,
     domain::{Credits, GenerationId, Status, Timestamp},
     limits::Allowance,
+    trace,
 };
 
 /// A valid request.
@@ -115,8 +119,12 @@ impl Jobs {
     pub async fn submit(&self, caller: &Caller, submission: Submission) -> Result<Submitted, SubmitError> {
         let now = self.clock.now();
         let need = submission.choice.credit_cost;
-        let admission = Admission { id: GenerationId::generate(), caller: caller.clone(), now, submission };
-        let admitted = self.admissions.run(admission.clone()).await??;
+        let (id, traceparent) = (GenerationId::generate(), trace::current());
+        let admission = Admission { id, caller: caller.clone(), now, submission, traceparent };
+        let begun = Instant::now();
+        let admitted = self.admissions.run(admission.clone()).instrument(tracing::debug_span!("admit")).await??;
+        metrics::histogram!("doitong_admission_seconds", "outcome" => admitted.outcome.as_str())
+            .record(begun.elapsed());
         let (allowance, retry_after) = (admitted.allowance, admitted.retry_after);
         let limited = |reason| Err(SubmitError::Limited { reason, retry_after, allowance });
         match admitted.outcome {

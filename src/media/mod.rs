@@ -1,5 +1,6 @@
 //! The media store: results and uploads, kept under unguessable paths; and the input files of requests.
 
+mod bucket;
 mod inputs;
 mod links;
 mod probe;

@@ -4,6 +4,7 @@
 //! never see a part of a file, and a failure leaves nothing behind. What it is, the file itself says.
 
 use std::{
+    collections::HashMap,
     error::Error as StdError,
     fs::File,
     io::{Cursor, Read as _, Seek as _},
@@ -16,14 +17,16 @@ use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use object_store::{
-    GetOptions, ObjectStore, ObjectStoreExt as _, WriteMultipart, local::LocalFileSystem, path::Path,
-    prefix::PrefixStore,
+    Attribute, Attributes, GetOptions, ObjectStore, ObjectStoreExt as _, PutMultipartOptions, PutOptions,
+    WriteMultipart, local::LocalFileSystem, path::Path,
 };
 use rand::{TryRng as _, rngs::SysRng};
+use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{
+    bucket,
     links::Links,
     probe::{self, Probe},
     spool::{Spool, Spooled},
@@ -39,6 +42,8 @@ const PATH_BYTES: usize = 20;
 /// The media store.
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
+    /// A bucket keeps the content type too, for whoever serves from it directly; a folder has no place for it.
+    is_bucket: bool,
     spool: PathBuf,
     links: Links,
 }
@@ -86,21 +91,25 @@ pub struct StoredFile {
 }
 
 impl Store {
-    /// Opens the store at a folder or a URL (`file:`, and the buckets this build knows). A relative folder lies below
-    /// `base`, where files are also held while they come in.
-    pub fn open(location: &str, base: &FsPath, public_url: Option<Url>) -> anyhow::Result<Self> {
-        let objects = match Url::parse(location) {
+    /// Opens the store at a folder or a URL (`file:`, or a bucket's, with the variables of its cloud). A relative folder
+    /// lies below `base`, where files are also held while they come in.
+    pub fn open(
+        location: &str,
+        variables: &HashMap<String, SecretString>,
+        base: &FsPath,
+        public_url: Option<Url>,
+    ) -> anyhow::Result<Self> {
+        let (objects, is_bucket) = match Url::parse(location) {
             Ok(url) if url.scheme() == "file" => {
-                local(&url.to_file_path().map_err(|()| anyhow!("{location} names no local folder"))?)?
+                (local(&url.to_file_path().map_err(|()| anyhow!("{location} names no local folder"))?)?, false)
             }
             Ok(url) => {
-                let (objects, prefix) = object_store::parse_url(&url)
-                    .with_context(|| format!("the media store {location} cannot be used"))?;
-                Arc::new(PrefixStore::new(objects, prefix))
+                let opened = bucket::open(&url, variables);
+                (opened.with_context(|| format!("the media store {location} cannot be used"))?, true)
             }
-            Err(_) => local(&base.join(location))?,
+            Err(_) => (local(&base.join(location))?, false),
         };
-        Ok(Self { objects, spool: base.join("spool"), links: Links::new(public_url) })
+        Ok(Self { objects, is_bucket, spool: base.join("spool"), links: Links::new(public_url) })
     }
 
     /// Where the files are served.
@@ -216,14 +225,20 @@ impl Store {
     }
 
     async fn put(&self, path: &str, spooled: Spooled) -> Result<(), KeepError> {
+        let mut attributes = Attributes::new();
+        if self.is_bucket {
+            attributes.insert(Attribute::ContentType, types::of_path(path).into());
+        }
         let path = Path::from(path);
         match spooled {
-            Spooled::Memory(bytes) => self.objects.put(&path, bytes.into()).await.map(drop).map_err(refused),
+            Spooled::Memory(bytes) => {
+                let options = PutOptions { attributes, ..PutOptions::default() };
+                self.objects.put_opts(&path, bytes.into(), options).await.map(drop).map_err(refused)
+            }
             Spooled::Disk(file) => {
-                let mut upload = WriteMultipart::new_with_chunk_size(
-                    self.objects.put_multipart(&path).await.map_err(refused)?,
-                    PART_BYTES,
-                );
+                let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
+                let upload = self.objects.put_multipart_opts(&path, options).await.map_err(refused)?;
+                let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
                 match copy(file, &mut upload).await {
                     Ok(()) => upload.finish().await.map(drop).map_err(refused),
                     Err(error) => {

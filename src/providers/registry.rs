@@ -13,6 +13,7 @@ use crate::{
     catalog::spec::{UpstreamSpec, Upstreams},
     domain::{Clock, Fault, Upstream, Verdict, fault::Kind},
     media::Inputs,
+    trace,
 };
 
 /// The longest a call may take, with its uploads and its answer.
@@ -199,7 +200,7 @@ async fn bounded<T>(
     };
     let span = tracing::debug_span!("upstream", upstream.id = %upstream, upstream.call = what);
     let begun = entry.cx.clock.now();
-    let answer = match tokio::time::timeout(LONGEST_CALL, call.instrument(span)).await {
+    let answer = match tokio::time::timeout(LONGEST_CALL, call.instrument(span.clone())).await {
         Ok(answer) => answer.map_err(|fault| entry.redaction.fault(fault)),
         Err(_) => Err(Fault::new(Kind::Down, Verdict::Unknown, "no answer in time")),
     };
@@ -209,6 +210,7 @@ async fn bounded<T>(
     metrics::counter!("doitong_upstream_calls_total", "upstream" => upstream.to_string(), "call" => what, "outcome" => outcome)
         .increment(1);
     if let Err(fault) = &answer {
+        trace::failed(&span, fault);
         tracing::info!(upstream.id = %upstream, upstream.call = what, fault = %fault, "an upstream call went wrong");
     }
     answer

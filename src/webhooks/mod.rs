@@ -86,6 +86,13 @@ impl Webhooks {
         Ok((lease, store::claim(&self.pool, &store::Claim { lease, now, until, limit, at_once, busy }).await?))
     }
 
+    /// How long the oldest due delivery has been waiting for a worker.
+    pub async fn lag(&self) -> sqlx::Result<Duration> {
+        let now = self.clock.now();
+        let oldest = store::oldest_due(&self.pool, now).await?;
+        Ok(oldest.and_then(|due_at| (now - due_at).to_std().ok()).unwrap_or_default())
+    }
+
     /// Records an attempt and what follows from it: delivered, or due again, or given up (`next` is `None`).
     pub async fn record(&self, due: &Due, lease: Uuid, attempt: Attempt, next: Attempted) -> anyhow::Result<()> {
         Ok(self.records.run(store::Recorded { id: due.id, lease, attempt, next }).await??)

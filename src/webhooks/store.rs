@@ -21,6 +21,8 @@ pub struct Due {
     pub attempts: u32,
     /// Attempts since it was asked for last.
     pub round: u32,
+    /// The trace of the generation's request.
+    pub traceparent: Option<String>,
 }
 
 /// What follows from an attempt.
@@ -83,7 +85,7 @@ pub(super) async fn claim(pool: &PgPool, claim: &Claim) -> sqlx::Result<Vec<Due>
             where delivery.generation_id = due.generation_id returning delivery.*
         )
         select d.generation_id as "id!: GenerationId", d.account_id as "account_id!", d.url as "url!",
-            d.attempts as "attempts!", d.round as "round!", g.mode as "mode: Mode"
+            d.attempts as "attempts!", d.round as "round!", g.mode as "mode: Mode", g.traceparent
         from claimed d join generation g on g.account_id = d.account_id and g.generation_id = d.generation_id
         "#,
         claim.now,
@@ -104,8 +106,15 @@ pub(super) async fn claim(pool: &PgPool, claim: &Claim) -> sqlx::Result<Vec<Due>
             url: row.url,
             attempts: u32::try_from(row.attempts).unwrap_or_default(),
             round: u32::try_from(row.round).unwrap_or_default(),
+            traceparent: row.traceparent,
         })
         .collect())
+}
+
+/// The moment since which the oldest due delivery waits for a worker.
+pub(super) async fn oldest_due(pool: &PgPool, now: Timestamp) -> sqlx::Result<Option<Timestamp>> {
+    let due = sqlx::query_scalar!("select due_at from delivery where due_at <= $1 order by due_at limit 1", now);
+    Ok(due.fetch_optional(pool).await?.flatten())
 }
 
 /// An attempt on its way into the tables.

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 use url::Url;
 use uuid::Uuid;
 
@@ -17,6 +18,7 @@ use crate::{
     domain::{AccountId, Status, Timestamp},
     egress::Egress,
     jobs::Generation,
+    trace,
     webhooks::{Attempt, Attempted, Due, schedule, signature},
 };
 
@@ -39,7 +41,9 @@ pub(super) async fn claim(app: Arc<App>, shares: Arc<Shares<AccountId>>, limit: 
 }
 
 async fn deliver(app: Arc<App>, lease: Uuid, due: Due) -> Option<Timestamp> {
-    match attempt(&app, lease, &due).await {
+    let span = tracing::debug_span!("deliver", job.id = %due.id, attempt = due.attempts + 1);
+    trace::follow(&span, due.traceparent.as_deref());
+    match attempt(&app, lease, &due).instrument(span).await {
         Ok(next) => next,
         Err(error) => {
             tracing::warn!(job.id = %due.id, error = format!("{error:#}"), "a delivery was not recorded; its lease will run out");
@@ -57,6 +61,7 @@ async fn attempt(app: &App, lease: Uuid, due: &Due) -> anyhow::Result<Option<Tim
     let (status, outcome) = post(app, due, &body).await?;
     let took = (app.clock.now() - begun).to_std().unwrap_or_default();
     let next = verdict(app, due.round + 1, status);
+    metrics::histogram!("doitong_webhook_seconds").record(took);
     metrics::counter!("doitong_webhook_attempts_total", "delivered" => (next == Attempted::Delivered).to_string())
         .increment(1);
     app.webhooks.record(due, lease, Attempt { at: begun, took, status, outcome }, next).await?;

@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use rand::RngExt as _;
 use serde_json::Value;
+use tracing::Instrument as _;
 
 use super::{
     lease_for, retry,
@@ -25,6 +26,7 @@ use crate::{
     },
     media::KeepError,
     providers::{Handle, Submitted, Task},
+    trace,
 };
 
 /// Times that bytes in hand are offered to a media store that fails; about three minutes.
@@ -57,17 +59,23 @@ pub(super) struct Work {
 /// Runs one step to its verdict; when the job wants to be looked at again.
 pub(super) async fn run(app: Arc<App>, lease: Lease, job: Claimed) -> Option<Timestamp> {
     let task = task_of(&app, &job);
+    let span = tracing::debug_span!("step", job.id = %job.id, job.stage = ?job.stage, route.id = %job.route);
+    trace::follow(&span, job.traceparent.as_deref());
     let held_until = Mutex::new(job.held_until);
     let work = Work { app, lease, job, task, held_until };
-    let result = tokio::select! {
-        biased;
-        result = work.step() => result,
-        () = work.keep_lease() => Ok(None),
-    };
-    result.unwrap_or_else(|error| {
-        tracing::warn!(job.id = %work.job.id, error = format!("{error:#}"), "a step was not recorded; its lease will run out");
-        None
-    })
+    async {
+        let result = tokio::select! {
+            biased;
+            result = work.step() => result,
+            () = work.keep_lease() => Ok(None),
+        };
+        result.unwrap_or_else(|error| {
+            tracing::warn!(job.id = %work.job.id, error = format!("{error:#}"), "a step was not recorded; its lease will run out");
+            None
+        })
+    }
+    .instrument(span)
+    .await
 }
 
 fn task_of(app: &App, job: &Claimed) -> Task {

@@ -168,7 +168,10 @@ async fn no_public_address_is_refused_for_either() {
 #[tokio::test]
 async fn a_worker_reads_no_input_file_of_the_corpus() {
     let inputs = Inputs::new(
-        Arc::new(Store::open("memory:///", Path::new(env!("CARGO_TARGET_TMPDIR")), None).unwrap()),
+        Arc::new(
+            Store::open("memory:///", &std::collections::HashMap::new(), Path::new(env!("CARGO_TARGET_TMPDIR")), None)
+                .unwrap(),
+        ),
         Egress::new(false).unwrap(),
     );
     for url in urls(REFUSED) {

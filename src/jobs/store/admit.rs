@@ -18,6 +18,8 @@ pub(in crate::jobs) struct Admission {
     pub caller: Caller,
     pub now: Timestamp,
     pub submission: Submission,
+    /// The trace that it belongs to.
+    pub traceparent: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
@@ -30,6 +32,21 @@ pub(in crate::jobs) enum AdmissionOutcome {
     DailyLimit,
     QueueFull,
     InsufficientCredits,
+}
+
+impl AdmissionOutcome {
+    /// Its word where admissions are counted.
+    pub(in crate::jobs) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admitted => "admitted",
+            Self::Replayed => "replayed",
+            Self::IdempotencyMismatch => "idempotency_mismatch",
+            Self::RequestsPerMinute => "requests_per_minute",
+            Self::DailyLimit => "daily_limit",
+            Self::QueueFull => "queue_full",
+            Self::InsufficientCredits => "insufficient_credits",
+        }
+    }
 }
 
 /// What became of a request.
@@ -58,7 +75,7 @@ pub(in crate::jobs) async fn admit(pool: PgPool, batch: Vec<Admission>) -> sqlx:
         select o_item as "item!", o_outcome as "outcome!: AdmissionOutcome", o_generation as "generation!: GenerationId",
             o_per_minute as "per_minute!", o_level as "level!", o_daily as daily, o_day_count as "day_count!",
             o_available as "available!: Credits", o_waiting as "waiting!", o_retry_after as retry_after, o_waits as "waits!"
-        from admit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+        from admit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
         order by o_item
         "#,
         now,
@@ -81,7 +98,8 @@ pub(in crate::jobs) async fn admit(pool: PgPool, batch: Vec<Admission>) -> sqlx:
         &batch.iter().map(|admission| admission.submission.labels.clone()).collect::<Vec<_>>() as &[Option<Value>],
         &batch.iter().map(|admission| admission.submission.webhook_url.clone().map(String::from)).collect::<Vec<_>>()
             as &[Option<String>],
-        &batch.iter().map(|admission| column(admission.submission.choice.estimated_seconds)).collect::<Vec<_>>()
+        &batch.iter().map(|admission| column(admission.submission.choice.estimated_seconds)).collect::<Vec<_>>(),
+        &batch.iter().map(|admission| admission.traceparent.clone()).collect::<Vec<_>>() as &[Option<String>]
     )
     .fetch_all(&pool)
     .await?;

@@ -57,6 +57,12 @@ pub(super) async fn counts(pool: &PgPool) -> sqlx::Result<Vec<(String, i64)>> {
     Ok(rows.into_iter().map(|row| (row.stage, row.count)).collect())
 }
 
+/// The moment since which the oldest due job waits for a worker.
+pub(super) async fn oldest_due(pool: &PgPool, now: Timestamp) -> sqlx::Result<Option<Timestamp>> {
+    let due = sqlx::query_scalar!("select due_at from job where due_at <= $1 order by due_at limit 1", now);
+    Ok(due.fetch_optional(pool).await?.flatten())
+}
+
 pub(super) async fn keep_house(pool: &PgPool, now: Timestamp, retention_months: u32) -> sqlx::Result<()> {
     // Keys that an admission is renewing are left to it: waiting for its locks could wait for each other.
     sqlx::query!(

@@ -58,6 +58,8 @@ pub struct Claimed {
     pub estimated_seconds: u32,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// The trace of its request.
+    pub traceparent: Option<String>,
     /// Until when nobody else can have it, unless the lease is prolonged.
     pub held_until: Timestamp,
 }
@@ -97,7 +99,7 @@ pub(in crate::jobs) async fn claim(
             j.failures as "failures!", j.submitted_at, j.patience_until, j.deadline_at,
             j.outputs as "outputs: Json<Outputs>", g.asked as "asked: Json<Asked>", g.provider, g.model, g.route, g.prompt,
             g.options, g.attempts as "attempts: Json<Vec<Attempt>>", g.credit_cost as "credit_cost: Credits",
-            g.estimated_seconds, g.created_at
+            g.estimated_seconds, g.created_at, g.traceparent
         from claimed j join generation g on g.account_id = j.account_id and g.generation_id = j.generation_id
         "#,
         now,
@@ -135,6 +137,7 @@ pub(in crate::jobs) async fn claim(
             credit_cost: row.credit_cost,
             estimated_seconds: number(row.estimated_seconds),
             created_at: row.created_at,
+            traceparent: row.traceparent,
             held_until: until,
         })
         .collect())

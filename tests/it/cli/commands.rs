@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Home, write};
+use crate::media::bucket::Bucket;
 
 #[test]
 fn keys_are_made_listed_and_revoked() {
@@ -132,6 +133,21 @@ fn the_doctor_has_one_line_for_everything() {
         assert_eq!(ran.stdout.lines().filter(|found| found.starts_with(line)).count(), 1, "{line}: {}", ran.stdout);
     }
     assert!(!ran.stdout.contains("hush") && !ran.stdout.contains("sk-wrong"), "{}", ran.stdout);
+}
+
+#[tokio::test]
+async fn the_doctor_looks_into_the_bucket() {
+    let bucket = Bucket::make().await;
+    let home = Home::new().with("DATABASE_URL", "postgres://ada:hush@127.0.0.1:9/doitong");
+    let home = bucket.variables.iter().cloned().fold(home, |home, (name, value)| home.with(name, value));
+    let media = |home: &Home| {
+        let told = home.run(&["doctor"]).stdout;
+        told.lines().find(|line| line.starts_with("media store")).unwrap().to_owned()
+    };
+    let home = home.with("DOITONG__MEDIA__STORE", &bucket.location);
+    assert_eq!(media(&home), "media store  ok");
+    let home = home.with("DOITONG__MEDIA__STORE", "s3://nowhere/kept");
+    assert!(media(&home).starts_with("media store  failed: "), "{}", media(&home));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::{process::Command, sync::OnceCell};
 
 use super::picture;
-use crate::support::TestApp;
+use crate::support::{self, TestApp};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -94,20 +94,7 @@ async fn install() -> PathBuf {
 /// A Python with the one package that the published client needs, made once.
 async fn python() -> &'static Path {
     static PYTHON: OnceCell<PathBuf> = OnceCell::const_new();
-    let make = async || {
-        let folder = Path::new(ROOT).join("target/clients-python");
-        let python = folder.join("bin/python");
-        if !folder.join("installed").exists() {
-            let mut venv = Command::new("python3");
-            venv.args(["-m", "venv"]).arg(&folder);
-            must(venv).await;
-            let mut pip = Command::new(&python);
-            pip.args(["-m", "pip", "install", "--quiet", "requests==2.32.5"]);
-            must(pip).await;
-            fs::write(folder.join("installed"), "").unwrap();
-        }
-        python
-    };
+    let make = || support::python("clients-python", &["requests==2.32.5"]);
     PYTHON.get_or_init(make).await
 }
 

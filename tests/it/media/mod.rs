@@ -1,10 +1,11 @@
 //! Stored files, input files, and how they are served and uploaded.
 
+pub mod bucket;
 mod inputs;
 mod serving;
 mod store;
 
-use std::{io::Cursor, path::Path, sync::Arc};
+use std::{collections::HashMap, io::Cursor, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use doitong::media::Store;
@@ -23,7 +24,7 @@ fn png(side: u32) -> Bytes {
 }
 
 fn store(dir: &Path, public_url: Option<&str>) -> Arc<Store> {
-    Arc::new(Store::open("media", dir, public_url.map(|url| url.parse().unwrap())).unwrap())
+    Arc::new(Store::open("media", &HashMap::new(), dir, public_url.map(|url| url.parse().unwrap())).unwrap())
 }
 
 /// The names of all files below a folder.

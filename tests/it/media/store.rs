@@ -1,6 +1,6 @@
 //! Keeping, reading and deleting files.
 
-use std::{convert::Infallible, fs, io};
+use std::{collections::HashMap, convert::Infallible, fs, io};
 
 use bytes::Bytes;
 use doitong::media::{Expected, KeepError, Store};
@@ -126,9 +126,9 @@ async fn the_store_may_be_named_by_path_or_url() {
     let dir = tempfile::tempdir().unwrap();
     let absolute = dir.path().join("a b");
     for location in [absolute.to_str().unwrap(), url::Url::from_file_path(&absolute).unwrap().as_str()] {
-        let store = Store::open(location, dir.path(), None).unwrap();
+        let store = Store::open(location, &HashMap::new(), dir.path(), None).unwrap();
         store.keep_bytes(png(8), Expected::Input).await.unwrap();
     }
     assert_eq!(files(&absolute).len(), 2);
-    assert!(Store::open("nonsense://bucket", dir.path(), None).is_err());
+    assert!(Store::open("nonsense://bucket", &HashMap::new(), dir.path(), None).is_err());
 }

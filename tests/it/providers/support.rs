@@ -74,7 +74,7 @@ pub fn cx(provider: &dyn Provider, base: &Url, secrets: &[(&str, &str)]) -> Cx {
 /// Input files kept in memory and served from an address, if any.
 pub fn inputs(public: Option<&str>) -> Inputs {
     let public = public.map(|url| Url::parse(url).unwrap());
-    let store = Store::open("memory:///", Path::new(env!("CARGO_TARGET_TMPDIR")), public).unwrap();
+    let store = Store::open("memory:///", &HashMap::new(), Path::new(env!("CARGO_TARGET_TMPDIR")), public).unwrap();
     Inputs::new(Arc::new(store), Egress::new(true).unwrap())
 }
 

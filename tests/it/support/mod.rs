@@ -1,6 +1,8 @@
 //! What tests run against: the real app on a database of its own, over real HTTP, with a clock that is wound by hand.
 
 mod cluster;
+mod collector;
+mod python;
 mod receiver;
 mod upstream;
 
@@ -20,6 +22,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+pub use collector::{Collected, Collector};
+pub use python::python;
 pub use receiver::{Received, Receiver};
 pub use upstream::{Double, Said};
 
