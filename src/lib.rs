@@ -9,6 +9,9 @@ pub mod telemetry;
 
 pub mod worker;
 
+pub mod client;
+pub mod mcp;
+
 pub mod graphql;
 pub mod http;
 

@@ -131,6 +131,24 @@ impl Secrets {
     }
 }
 
+/// How commands reach a gateway as its clients.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// Its address: `DOITONG_URL`.
+    pub url: Option<String>,
+    /// The API key: `DOITONG_API_KEY`.
+    pub key: Option<SecretString>,
+}
+
+impl Gateway {
+    /// Reads the environment.
+    pub fn read() -> Self {
+        use secrecy::ExposeSecret as _;
+        let url = variable("DOITONG_URL").map(|url| url.expose_secret().trim().to_owned());
+        Self { url, key: variable("DOITONG_API_KEY") }
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
 fn variable(name: &str) -> Option<SecretString> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty()).map(SecretString::from)

@@ -7,6 +7,7 @@ mod console;
 mod graphiql;
 mod graphql;
 mod health;
+mod mcp;
 pub mod media;
 mod operation;
 pub mod server;
@@ -83,6 +84,7 @@ pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: Cancel
         .route("/graphql/ws", any(ws::upgrade))
         .route("/schema.graphql", get(schema))
         .route("/uploads", post(uploads::post))
+        .route("/mcp", any(mcp::any))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

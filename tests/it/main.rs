@@ -11,6 +11,7 @@ mod graphql;
 mod jobs;
 mod ledger;
 mod live;
+mod mcp;
 mod media;
 mod providers;
 mod published;

@@ -1,6 +1,7 @@
 //! The real binary, as an operator runs it: each test in a data directory of its own, on the embedded PostgreSQL.
 
 mod commands;
+mod remote;
 mod serving;
 
 use std::{
