@@ -122,7 +122,7 @@ pub(super) async fn follow(
     signals: &mut Signals,
 ) -> anyhow::Result<ExitCode> {
     let mut watch = Watch { client, id, teller, asked: false, answer: pending().boxed(), cancelled: false };
-    let ended = watch.to_the_end(signals).await;
+    let ended = watch.until_the_end(signals).await;
     let cancelled = watch.cancelled;
     teller.bar.clear();
     let ended = ended.with_context(|| format!("{id} may go on; `doitong watch {id}` follows it"))?;
@@ -178,7 +178,9 @@ async fn keep(client: &Client, generation: &Generation, teller: &Teller<'_>) -> 
     if teller.form.is_piped() {
         let Some((first, others)) = generation.assets.split_first() else { return Ok(Vec::new()) };
         save::pipe(client, first).await.map_err(|error| not_saved(error, &first.url))?;
-        others.iter().for_each(|other| output::note(&format!("not written: {}", other.url)));
+        for other in others {
+            output::note(&format!("not written: {}", other.url));
+        }
         return Ok(Vec::new());
     }
     let mut files = Vec::new();
@@ -205,7 +207,7 @@ struct Watch<'a, 'b> {
 }
 
 impl Watch<'_, '_> {
-    async fn to_the_end(&mut self, signals: &mut Signals) -> anyhow::Result<Ended> {
+    async fn until_the_end(&mut self, signals: &mut Signals) -> anyhow::Result<Ended> {
         let (client, id) = (self.client, self.id);
         let mut states = pin!(client.watch(id));
         let mut ticks = tokio::time::interval(TICK);

@@ -29,7 +29,7 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Make something, watch it, save the result
-    Generate(generate::Args),
+    Generate(Box<generate::Args>),
     /// Watch a generation, save the result
     Watch(watch::Args),
     /// List generations, newest first

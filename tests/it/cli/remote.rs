@@ -296,14 +296,14 @@ fn a_gateway_that_goes_and_comes_back_is_watched_on() {
 }
 
 /// A proxy that loses the answers to the first requests, each done by the gateway, and passes on the others.
-fn lossy(gateway: &str, losses: usize) -> (String, Arc<AtomicUsize>) {
+fn lossy(gateway: &str, unanswered: usize) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (url, seen) = (format!("http://{}", listener.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
     let (gateway, count) = (gateway.strip_prefix("http://").unwrap().to_owned(), seen.clone());
     thread::spawn(move || {
         for client in listener.incoming() {
             let (client, gateway) = (client.unwrap(), TcpStream::connect(&gateway).unwrap());
-            let loses = count.fetch_add(1, Ordering::SeqCst) < losses;
+            let loses = count.fetch_add(1, Ordering::SeqCst) < unanswered;
             let (mut from, mut to) = (client.try_clone().unwrap(), gateway.try_clone().unwrap());
             thread::spawn(move || std::io::copy(&mut from, &mut to));
             thread::spawn(move || answer(client, gateway, loses));
