@@ -71,6 +71,13 @@ pub struct Generation {
     pub completed_at: Option<Timestamp>,
 }
 
+impl Generation {
+    /// Who serves it, for people: the model too, where it has a name of its own.
+    pub fn server(&self) -> String {
+        if self.provider == self.model { self.provider.clone() } else { format!("{} {}", self.provider, self.model) }
+    }
+}
+
 /// A result file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

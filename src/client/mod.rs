@@ -71,7 +71,7 @@ pub struct Client {
 
 impl Client {
     /// A client of the gateway at this address, which may end in `/graphql`.
-    pub fn new(address: &str, key: SecretString) -> Result<Self, Refusal> {
+    pub fn of(address: &str, key: SecretString) -> Result<Self, Refusal> {
         let text = address.trim_end_matches('/').trim_end_matches("/graphql");
         let base = Url::parse(&format!("{text}/")).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
         let base = base.ok_or_else(|| Refusal::invalid(format!("{address} is no http: or https: address")))?;

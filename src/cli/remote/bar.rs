@@ -59,7 +59,7 @@ impl Bar {
 }
 
 fn message(generation: &Generation, now: Timestamp) -> String {
-    let who = format!("{} {}", generation.provider, generation.model);
+    let who = generation.server();
     let state = match (generation.status, generation.queue_position) {
         (Status::Pending, Some(position)) => return format!("{who}: number {position} in the queue"),
         (Status::Pending, None) => "waiting",
@@ -101,5 +101,6 @@ mod tests {
         assert_eq!(told(&json!({"status": "PENDING", "eta": null})), "flux dev: waiting");
         assert_eq!(told(&json!({"status": "PENDING", "queuePosition": 3})), "flux dev: number 3 in the queue");
         assert_eq!(told(&json!({"status": "COMPLETED"})), "flux dev: done");
+        assert_eq!(told(&json!({"status": "FAILED", "model": "flux"})), "flux: failed");
     }
 }

@@ -81,8 +81,9 @@ impl<'a> Teller<'a> {
 
     /// What is being made, and for how much.
     pub(super) fn accepted(&mut self, generation: &Generation) -> io::Result<()> {
-        let Generation { id, provider, model, credit_cost, estimated_time, .. } = generation;
-        self.say(&format!("{id}: {provider} {model}, {credit_cost} credits, about {estimated_time} s"))?;
+        let Generation { id, credit_cost, estimated_time, .. } = generation;
+        let who = generation.server();
+        self.say(&format!("{id}: {who}, {credit_cost} credits, about {estimated_time} s"))?;
         self.adjusted(generation)
     }
 

@@ -41,7 +41,7 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let config::Gateway { url, key } = config::Gateway::read();
     let key = key.ok_or_else(Refusal::no_key)?;
-    let client = Client::new(url.as_deref().unwrap_or(DEFAULT_URL), key)?;
+    let client = Client::of(url.as_deref().unwrap_or(DEFAULT_URL), key)?;
     let mut signals = Signals::listen()?;
     match command {
         Command::Generate(args) => generate::run(&args, &client, &mut signals).await,
