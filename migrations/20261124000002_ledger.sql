@@ -2,7 +2,9 @@
 -- moment by construction. Rows are immutable; a hold is closed once, by a capture or a release.
 
 create table ledger_transfer (
-    account_id bigint not null constraint ledger_transfer_account references account,
+    -- No foreign key: who writes a transfer holds the lock on its purse, which has one; a second look at the account
+    -- would lock that row as well, for every transfer.
+    account_id bigint not null,
     mode text not null constraint ledger_transfer_mode_known check (mode in ('test', 'live')),
     reference uuid not null, -- the generation, or an id of its own for a top-up
     kind text not null constraint ledger_transfer_kind_known check (kind in ('top-up', 'hold', 'capture', 'release')),

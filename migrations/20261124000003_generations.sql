@@ -135,7 +135,8 @@ create table idempotency (
     expires_at timestamptz not null,
     primary key (account_id, mode, key, scope)
 );
-create index idempotency_expiry on idempotency (expires_at);
+-- Keys expire in the order in which they came: a summary of each stretch of pages is enough to find those that did.
+create index idempotency_expiry on idempotency using brin (expires_at) with (autosummarize = on);
 
 -- The outbox: one delivery for each ended generation with a webhook URL.
 create table delivery (

@@ -15,16 +15,16 @@ use crate::{
     accounts::{Accounts, Caller},
     catalog::{Catalog, Choice, Conditions, RouteId},
     config::{Config, Secrets},
-    db::{self, Bus, embedded::Embedded},
+    db::{self, Bus, Database, embedded::Embedded},
     domain::{Clock, Mode},
     egress::Egress,
     health::RouteHealth,
     jobs::{Claimed, Jobs},
-    lifecycle::supervised,
+    lifecycle::{Probes, supervised},
     limits::Reads,
     media::{Inputs, Store},
     providers::{Provider, Registry, adapters, registry, sandbox::Sandbox},
-    webhooks::Webhooks,
+    webhooks::{Seal, SecretError, Webhooks},
 };
 
 /// The least time that a route's deadline leaves, and how many usual runs it leaves where the catalogue names none.
@@ -39,6 +39,8 @@ pub struct App {
     pub pool: PgPool,
     /// The time.
     pub clock: Clock,
+    /// Whether the database is there.
+    pub database: db::Watch,
     /// What processes tell each other.
     pub bus: Arc<Bus>,
     /// Accounts and keys.
@@ -63,6 +65,8 @@ pub struct App {
     pub work: TaskTracker,
     /// Cancelled when the process was told to stop: nothing new is claimed, readiness is over, streams end.
     pub draining: CancellationToken,
+    /// Who asks whether this process is ready.
+    pub probes: Probes,
     /// Cancelled when a background task ended that must not.
     pub crashed: CancellationToken,
     catalog: RwLock<Arc<Catalog>>,
@@ -91,6 +95,7 @@ impl App {
     pub fn new(parts: Parts) -> anyhow::Result<Arc<Self>> {
         let Parts { config, secrets, catalog, pool, clock, data_dir, allow_private } = parts;
         let (tracker, bus) = (TaskTracker::new(), Arc::new(Bus::default()));
+        let (database, seal) = (Database::new(pool.clone(), &tracker), seal(&secrets)?);
         let media = Arc::new(open_media(&config, &data_dir)?);
         let egress = Egress::new(allow_private)?;
         let registry = Registry::new(registry::Parts {
@@ -102,15 +107,16 @@ impl App {
             adapters: all_adapters(&config),
         })?;
         Ok(Arc::new(Self {
-            accounts: Accounts::new(pool.clone(), clock.clone(), config.plans.clone()),
-            jobs: Jobs::new(pool.clone(), clock.clone(), bus.clone(), &tracker),
-            webhooks: Webhooks::new(pool.clone(), clock.clone()),
-            health: RouteHealth::new(pool.clone(), clock.clone(), bus.clone()),
+            accounts: Accounts::new(&database, clock.clone(), config.plans.clone(), seal.clone()),
+            jobs: Jobs::new(&database, clock.clone(), bus.clone()),
+            webhooks: Webhooks::new(&database, clock.clone(), seal),
+            health: RouteHealth::new(&database, clock.clone(), bus.clone()),
             catalog: RwLock::new(Arc::new(catalog)),
             reads: Reads::default(),
             config,
             pool,
             clock,
+            database: db::Watch::default(),
             bus,
             media,
             registry,
@@ -118,14 +124,17 @@ impl App {
             tracker,
             work: TaskTracker::new(),
             draining: CancellationToken::new(),
+            probes: Probes::default(),
             crashed: CancellationToken::new(),
         }))
     }
 
-    /// Starts what every role needs: the bus, and the forgetting of callers whose keys changed.
+    /// Starts what every role needs: the bus, the watch on the database, the forgetting of callers whose keys changed.
     pub fn start(self: &Arc<Self>, stop: &CancellationToken) {
         let (app, until) = (self.clone(), stop.clone());
         self.spawn("bus", stop, async move { app.bus.run(&app.pool, &until).await });
+        let (app, until) = (self.clone(), stop.clone());
+        self.spawn("database watch", stop, async move { app.database.run(&app.pool, &until).await });
         let (app, until) = (self.clone(), stop.clone());
         self.spawn("callers", stop, async move { app.accounts.follow(&app.bus, &until).await });
         let (app, until) = (self.clone(), stop.clone());
@@ -197,6 +206,11 @@ fn all_adapters(config: &Config) -> Vec<Box<dyn Provider>> {
     let mut all = adapters::all();
     all.push(Box::new(Sandbox::new(config.worker.time_scale)));
     all
+}
+
+/// How webhook secrets are kept.
+pub fn seal(secrets: &Secrets) -> Result<Seal, SecretError> {
+    Seal::new(secrets.secret_key.as_ref(), secrets.previous_secret_key.as_ref())
 }
 
 /// The media store of the settings.

@@ -27,3 +27,7 @@ pub mod limits;
 pub mod media;
 pub mod providers;
 pub mod webhooks;
+
+/// A fifth of the time of a request went into the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -4,9 +4,18 @@
 //! one, or the end of patience, leaves what is under way to the leases. A background task that panics or returns before
 //! it was told to takes the process down: half a process is worse than none.
 
-use std::{future::Future, io, thread};
+use std::{
+    future::Future,
+    io,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
-use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal as Listener, SignalKind, signal},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// What a signal asks for.
@@ -47,6 +56,58 @@ impl Signals {
     /// The next signal to stop.
     pub async fn stop(&mut self) {
         while self.next().await != Signal::Stop {}
+    }
+}
+
+/// Who asks whether this process is ready: a balancer does so over and over, and sends callers until it heard a no, often
+/// more than once. So a process that drains goes on serving until the balancer has moved.
+#[derive(Debug, Default)]
+pub struct Probes(Mutex<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    last: Option<Instant>,
+    /// The time between the last two questions.
+    interval: Option<Duration>,
+    /// How often the answer was that it drains.
+    refused: u32,
+}
+
+/// How often a balancer must have heard that a process drains: as often as those ask by default that believe it last.
+const REFUSALS: u32 = 3;
+/// A balancer that asks less often is not waited for.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(15);
+
+impl Probes {
+    /// Notes a question, and whether it was answered that the process drains.
+    pub fn note(&self, draining: bool) {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        asked.interval = asked.last.map(|last| now - last);
+        asked.last = Some(now);
+        asked.refused += u32::from(draining);
+    }
+
+    /// Returns when no balancer sends callers here any more.
+    pub async fn moved(&self) {
+        let Some(interval) = self.interval() else { return };
+        while !self.is_moved(interval) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// How often a balancer asks, if there is one.
+    fn interval(&self) -> Option<Duration> {
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let interval = asked.interval.filter(|interval| *interval <= LONGEST_INTERVAL)?;
+        asked.last.is_some_and(|last| last.elapsed() <= 3 * interval).then_some(interval)
+    }
+
+    fn is_moved(&self, interval: Duration) -> bool {
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Moments after it heard the last no, and not when it has gone itself.
+        let since = asked.last.map_or(Duration::MAX, |last| last.elapsed());
+        asked.refused >= REFUSALS && since >= interval / 2 || since > 3 * interval + Duration::from_secs(1)
     }
 }
 

@@ -16,6 +16,9 @@ use crate::config::{Log, LogFormat};
 /// The recorder of the `metrics` macros is one for the process, and so is this.
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
+/// Libraries that write down what they carry, which may be keys, whatever the filter says.
+const CAPPED: [&str; 3] = ["tungstenite=info", "tokio_tungstenite=info", "h2=info"];
+
 /// From a look-up in memory to a long render.
 const SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0];
@@ -25,7 +28,10 @@ pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Starts the log.
 pub fn start(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.filter).context("configuration: log.filter")?;
+    let mut filter = EnvFilter::try_new(&log.filter).context("configuration: log.filter")?;
+    for cap in CAPPED {
+        filter = filter.add_directive(cap.parse().context("the log's caps")?);
+    }
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match log.format {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

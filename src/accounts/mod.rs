@@ -9,16 +9,18 @@ mod store;
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
+use anyhow::Context as _;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
 use crate::{
     config::{PlanLimits, Plans},
-    db::{self, Bus},
+    db::{self, Batcher, Bus, Database},
     domain::{AccountId, Clock, Credits, Mode, Plan, Timestamp},
     ledger,
     limits::Allowance,
@@ -54,7 +56,9 @@ pub struct Accounts {
     pool: PgPool,
     clock: Clock,
     plans: RwLock<Plans>,
+    seal: webhooks::Seal,
     remembered: RwLock<HashMap<Hash, (Caller, Timestamp)>>,
+    usages: Batcher<(AccountId, Mode), Option<Usage>>,
 }
 
 /// Why a key could not be made.
@@ -73,6 +77,9 @@ pub enum CreateError {
     /// The amount makes no sense.
     #[error("credits must not be negative")]
     NegativeCredits,
+    /// The account's webhook secret cannot be read or kept.
+    #[error(transparent)]
+    Secret(#[from] webhooks::SecretError),
     /// Something else.
     #[error(transparent)]
     Internal(#[from] sqlx::Error),
@@ -92,7 +99,7 @@ pub struct NewKey {
 }
 
 /// A key that was just made; its text is not kept.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreatedKey {
     /// The account's name.
@@ -109,13 +116,26 @@ pub struct CreatedKey {
     pub webhook_secret: String,
 }
 
+impl fmt::Debug for CreatedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreatedKey").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
 /// Test credits of a new account.
 const TEST_CREDITS: Credits = Credits::new(100_000);
 
 impl Accounts {
-    /// The accounts in this database.
-    pub fn new(pool: PgPool, clock: Clock, plans: Plans) -> Self {
-        Self { pool, clock, plans: RwLock::new(plans), remembered: RwLock::default() }
+    /// The accounts in this database, with webhook secrets sealed so.
+    pub fn new(database: &Database, clock: Clock, plans: Plans, seal: webhooks::Seal) -> Self {
+        Self {
+            usages: database.gather_reads(256, async |pool, batch| store::usages(&pool, &batch).await),
+            pool: database.pool.clone(),
+            clock,
+            plans: RwLock::new(plans),
+            seal,
+            remembered: RwLock::default(),
+        }
     }
 
     /// Puts other numbers of the plans in force, for accounts made from now on; [`Self::apply_plans`] does it for the rest.
@@ -179,7 +199,7 @@ impl Accounts {
         };
         store::insert_key(&mut tx, account, new.mode, &key, now).await?;
         let credits = store::usage(&mut *tx, account, new.mode).await?.available;
-        let webhook_secret = webhooks::current_secret(&mut tx, account).await?;
+        let webhook_secret = webhooks::current_secret(&mut tx, account, &self.seal).await?;
         tx.commit().await?;
         Ok(CreatedKey {
             account: new.account.clone(),
@@ -197,7 +217,7 @@ impl Accounts {
         new: &NewKey,
         now: Timestamp,
         rng: &mut impl rand::CryptoRng,
-    ) -> sqlx::Result<(AccountId, Plan)> {
+    ) -> Result<(AccountId, Plan), CreateError> {
         let plan = new.plan.unwrap_or(Plan::Free);
         let account = store::insert_account(tx, &new.account, plan, now).await?;
         for mode in [Mode::Test, Mode::Live] {
@@ -206,7 +226,7 @@ impl Accounts {
             let credits = new.credits.filter(|_| mode == new.mode).unwrap_or(standard);
             ledger::top_up(tx, account, mode, credits, now).await?;
         }
-        webhooks::make_secret(tx, account, now, rng).await?;
+        webhooks::make_secret(tx, account, &self.seal, now, rng).await?;
         Ok((account, plan))
     }
 
@@ -281,7 +301,9 @@ impl Accounts {
 
     /// Brings the limits of all accounts in line with the configured plans. Run at start and when they are read anew.
     pub async fn apply_plans(&self) -> sqlx::Result<()> {
-        for AccountRow { name, .. } in store::list_accounts(&self.pool).await? {
+        let plans =
+            self.plans.read().unwrap_or_else(PoisonError::into_inner).all().map(|(plan, limits)| (plan, *limits));
+        for name in store::out_of_line(&self.pool, &plans).await? {
             let mut tx = self.pool.begin().await?;
             let Some(account) = store::find_account_for_update(&mut tx, &name).await? else { continue };
             let limits = account.agreed.over(&self.limits_of(account.plan));
@@ -294,14 +316,15 @@ impl Accounts {
     }
 
     /// Limits, counters and credits of a caller.
-    pub async fn usage(&self, caller: &Caller) -> sqlx::Result<Usage> {
-        let mut usage = store::usage(&self.pool, caller.account, caller.mode).await?;
+    pub async fn usage(&self, caller: &Caller) -> anyhow::Result<Usage> {
+        let usage = self.usages.run((caller.account, caller.mode)).await??;
+        let mut usage = usage.context("the caller has no purse")?;
         usage.drain(self.clock.now());
         Ok(usage)
     }
 
     /// What a caller has left, for the headers.
-    pub async fn allowance(&self, caller: &Caller) -> sqlx::Result<Allowance> {
+    pub async fn allowance(&self, caller: &Caller) -> anyhow::Result<Allowance> {
         Ok(self.usage(caller).await?.allowance())
     }
 }

@@ -124,33 +124,45 @@ pub(super) async fn find_caller(pool: &PgPool, hash: &Hash) -> sqlx::Result<Opti
 }
 
 pub(super) async fn usage(on: impl PgExecutor<'_>, account: AccountId, mode: Mode) -> sqlx::Result<Usage> {
-    let row = sqlx::query!(
+    usages(on, &[(account, mode)]).await?.pop().flatten().ok_or(sqlx::Error::RowNotFound)
+}
+
+/// The usage of each of several accounts in a mode, in their order.
+pub(super) async fn usages(on: impl PgExecutor<'_>, batch: &[(AccountId, Mode)]) -> sqlx::Result<Vec<Option<Usage>>> {
+    let rows = sqlx::query!(
         r#"
-        select per_minute, concurrent, coalesce(daily, 0) as "daily!", queued, minute_level, minute_at, day_count, day,
-            running, waiting, available as "available: Credits", held as "held: Credits"
-        from purse where account_id = $1 and mode = $2
+        select asked.item as "item!", p.per_minute, p.concurrent, coalesce(p.daily, 0) as "daily!", p.queued, p.minute_level,
+            p.minute_at, p.day_count, p.day, p.running, p.waiting, p.available as "available: Credits", p.held as "held: Credits"
+        from unnest($1::bigint[], $2::text[]) with ordinality asked (account_id, mode, item)
+        join purse p on p.account_id = asked.account_id and p.mode = asked.mode
         "#,
-        account.get(),
-        mode.as_str()
+        &batch.iter().map(|(account, _)| account.get()).collect::<Vec<_>>(),
+        &batch.iter().map(|(_, mode)| mode.as_str().to_owned()).collect::<Vec<_>>()
     )
-    .fetch_one(on)
+    .fetch_all(on)
     .await?;
-    Ok(Usage {
-        limits: PlanLimits {
-            per_minute: number(row.per_minute),
-            concurrent: number(row.concurrent),
-            daily: number(row.daily),
-            queued: number(row.queued),
-        },
-        minute_level: row.minute_level,
-        minute_at: row.minute_at,
-        day_count: number(row.day_count),
-        day: row.day,
-        running: number(row.running),
-        waiting: number(row.waiting),
-        available: row.available,
-        held: row.held,
-    })
+    let mut found = vec![None; batch.len()];
+    for row in rows {
+        if let Some(place) = usize::try_from(row.item - 1).ok().and_then(|item| found.get_mut(item)) {
+            *place = Some(Usage {
+                limits: PlanLimits {
+                    per_minute: number(row.per_minute),
+                    concurrent: number(row.concurrent),
+                    daily: number(row.daily),
+                    queued: number(row.queued),
+                },
+                minute_level: row.minute_level,
+                minute_at: row.minute_at,
+                day_count: number(row.day_count),
+                day: row.day,
+                running: number(row.running),
+                waiting: number(row.waiting),
+                available: row.available,
+                held: row.held,
+            });
+        }
+    }
+    Ok(found)
 }
 
 pub(super) async fn insert_account(
@@ -318,6 +330,31 @@ pub(super) async fn set_plan(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The accounts whose limits in force are not those of their plans and agreements.
+pub(super) async fn out_of_line(pool: &PgPool, plans: &[(Plan, PlanLimits)]) -> sqlx::Result<Vec<String>> {
+    let each =
+        |value: fn(&PlanLimits) -> u32| plans.iter().map(|(_, limits)| column(value(limits))).collect::<Vec<_>>();
+    sqlx::query_scalar!(
+        "
+        select distinct a.name from account a
+        join purse p using (account_id)
+        join unnest($1::text[], $2::integer[], $3::integer[], $4::integer[], $5::integer[])
+            l (plan, per_minute, concurrent, daily, queued) on l.plan = a.plan
+        where (p.per_minute, p.concurrent, coalesce(p.daily, 0), p.queued) is distinct from (
+            coalesce(a.per_minute, l.per_minute), coalesce(a.concurrent, l.concurrent), coalesce(a.daily, l.daily),
+            coalesce(a.queued, l.queued)
+        )
+        ",
+        &plans.iter().map(|(plan, _)| plan.as_str().to_owned()).collect::<Vec<_>>(),
+        &each(|limits| limits.per_minute),
+        &each(|limits| limits.concurrent),
+        &each(|limits| limits.daily),
+        &each(|limits| limits.queued)
+    )
+    .fetch_all(pool)
+    .await
 }
 
 /// Sets the limits in force; what drained at the old rate until now stays drained. Says whether anything changed.

@@ -119,6 +119,13 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// The models that can serve the request, but for specialists, in the order of [`Self::served`], each tried when it is
+    /// its turn.
+    pub(super) fn served_in_turn(&self, today: NaiveDate) -> Option<impl Iterator<Item = Served<'a>>> {
+        let targets = self.targets(today).ok()?.into_iter().filter(|target| !target.model.specialist);
+        Some(targets.filter_map(move |target| self.try_model(target, today).ok()))
+    }
+
     /// The API's name of an option: the voice may have come as an input.
     pub(super) fn option_field(&self, name: &str) -> String {
         let group = if self.voice_is_input && name == "voice" { "input" } else { "options" };

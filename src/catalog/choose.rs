@@ -72,6 +72,17 @@ pub(super) fn whole_seconds(seconds: f64) -> u32 {
     whole
 }
 
+/// The first of [`candidates`] where a provider is named, found without a look at its other models: most requests name
+/// one. `None` when there is none, or when it takes all of them to tell.
+pub(super) fn first_of_provider<'a>(request: &Request<'a>, cx: &Conditions<'_>) -> Option<Candidate<'a>> {
+    if matches!(request.scope, Scope::Any) {
+        return None;
+    }
+    let affordable = |one: &Candidate<'_>| request.max_credits.is_none_or(|max| one.cost <= max);
+    let usable = |one: &Candidate<'_>| configured(cx, one.at.route) && !one.open && affordable(one);
+    request.served_in_turn(cx.today).into_iter().flatten().flat_map(|served| routes(request, served, cx)).find(usable)
+}
+
 /// The usable routes, best first; never empty.
 pub(super) fn candidates<'a>(request: &Request<'a>, cx: &Conditions<'_>) -> Result<Vec<Candidate<'a>>, Refusal> {
     let served = request.served(cx.today)?;
@@ -229,9 +240,11 @@ fn nothing_carries(request: &Request<'_>) -> Refusal {
     let whose = whose(&request.scope);
     match request.options.keys().find(lacking) {
         Some(name) => request.refuse_option(name, format!("{whose} cannot take option {name} in this combination")),
-        None => {
-            Refusal::plain(RefusalKind::Input, format!("{whose} cannot serve this combination of inputs and options"))
-        }
+        None => Refusal::about(
+            RefusalKind::Input,
+            "input",
+            format!("{whose} cannot serve this combination of inputs and options"),
+        ),
     }
 }
 

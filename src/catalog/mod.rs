@@ -93,8 +93,11 @@ impl Catalog {
 
     /// Checks a request and chooses what serves it: the one place where requests become valid.
     pub fn accept(&self, asked: &Asked, cx: &Conditions<'_>) -> Result<Choice, Refusal> {
-        let candidates = choose::candidates(&Request::read(self, asked)?, cx)?;
-        first(&candidates)
+        let request = Request::read(self, asked)?;
+        match choose::first_of_provider(&request, cx) {
+            Some(candidate) => Ok(candidate.choice()),
+            None => first(&choose::candidates(&request, cx)?),
+        }
     }
 
     /// The choice with its alternatives, best first: the same provider's other models, other providers.

@@ -135,7 +135,7 @@ impl<'a> Resolver<'a> {
             }
         }
         let message = format!("{} cannot serve this combination of options", self.model.id);
-        Err(Refusal::plain(super::RefusalKind::Option, message))
+        Err(Refusal::about(super::RefusalKind::Option, "options", message))
     }
 
     /// The first constraint that is broken, and the option that breaks it.

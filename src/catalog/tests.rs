@@ -597,3 +597,29 @@ mod properties {
         }
     }
 }
+
+/// `accept` looks no further than it must where the provider is named; a quote looks at everything.
+#[test]
+fn what_is_accepted_is_what_a_quote_shows() {
+    let catalog = Catalog::load(None).unwrap();
+    let some = |route: &Route| route.typical_seconds.is_multiple_of(2);
+    let mut compared = 0;
+    for configured in [&(|_: &Route| true) as &dyn Fn(&Route) -> bool, &some] {
+        let health = |_: &RouteId| Health::default();
+        let cx = conditions(configured, &health);
+        for provider in &catalog.providers {
+            for r#type in [GenerationType::Video, GenerationType::Image, GenerationType::Audio, GenerationType::Avatar]
+            {
+                let plain = asked(r#type, Some(provider.id.as_str()), json!({}));
+                let cheap = Asked { max_credits: Some(50), ..plain.clone() };
+                for asked in [plain.clone(), with_image(plain), cheap] {
+                    let told = |result: Result<Choice, Refusal>| format!("{result:?}");
+                    let quoted = told(catalog.quote(&asked, &cx).map(|quote| quote.choice));
+                    assert_eq!(told(catalog.accept(&asked, &cx)), quoted, "{asked:?}");
+                    compared += u32::from(quoted.starts_with("Ok"));
+                }
+            }
+        }
+    }
+    assert!(compared > 50, "{compared}");
+}

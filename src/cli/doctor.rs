@@ -4,14 +4,16 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use sqlx::{PgPool, postgres::PgConnectOptions};
+use tokio_util::task::TaskTracker;
 
 use super::{Settings, output};
 use crate::{
-    app::{App, Connected, Parts, open_media, read_catalog},
+    app::{self, App, Connected, Parts, open_media, read_catalog},
     catalog::Catalog,
     config::Secrets,
-    db,
+    db::{self, Database},
     domain::{Clock, Upstream},
+    webhooks::{Seal, SecretError, Webhooks},
 };
 
 /// How long an upstream may take to answer.
@@ -32,8 +34,16 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         Ok((catalog, secrets)) => (Ok(catalog), secrets),
         Err(error) => (Err(error), Secrets::read([])),
     };
+    let (seal, mut secrets) = (app::seal(&secrets), secrets);
     let connected = Connected::join(&settings.config, &secrets, &settings.data_dir).await;
     let mut findings = database(&connected).await;
+    if seal.is_err() {
+        // Told below; the upstreams can be checked all the same.
+        (secrets.secret_key, secrets.previous_secret_key) = (None, None);
+    }
+    if let Ok(connected) = &connected {
+        findings.push(finding("secrets", webhook_secrets(&connected.pool, seal).await));
+    }
     findings.push(finding("media store", media(settings).await));
     match catalog {
         Ok(catalog) => {
@@ -82,6 +92,17 @@ async fn migrations(connected: &Connected) -> anyhow::Result<String> {
     let is_migrated = db::is_migrated(&connected.pool).await.unwrap_or(false);
     anyhow::ensure!(is_migrated, "some are missing; apply them with `doitong migrate`");
     Ok("ok".to_owned())
+}
+
+async fn webhook_secrets(pool: &PgPool, seal: Result<Seal, SecretError>) -> anyhow::Result<String> {
+    let webhooks = Webhooks::new(&Database::new(pool.clone(), &TaskTracker::new()), Clock::default(), seal?);
+    let is_sealed = webhooks.check_secrets().await?;
+    Ok(if is_sealed {
+        "ok, webhook secrets are encrypted"
+    } else {
+        "ok, webhook secrets are plain text (DOITONG_SECRET_KEY is not set)"
+    }
+    .to_owned())
 }
 
 async fn media(settings: &Settings) -> anyhow::Result<String> {

@@ -17,11 +17,13 @@ mod values;
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind, parser::ValueSource};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     accounts::Accounts,
-    app::Connected,
+    app::{self, Connected},
     config::{self, Config, LogFormat, Secrets},
+    db::Database,
     domain::Clock,
     egress, graphql,
     lifecycle::Signals,
@@ -139,8 +141,11 @@ async fn short(command: Command, settings: &Settings) -> anyhow::Result<ExitCode
 impl Settings {
     /// Does something with the accounts of the database, migrated first, and lets go of it.
     async fn with_accounts<T>(&self, what: impl AsyncFnOnce(&Accounts) -> anyhow::Result<T>) -> anyhow::Result<T> {
-        let connected = Connected::open(&self.config, &Secrets::read([]), &self.data_dir).await?;
-        let accounts = Accounts::new(connected.pool.clone(), Clock::default(), self.config.plans.clone());
+        let secrets = Secrets::read([]);
+        let seal = app::seal(&secrets)?;
+        let connected = Connected::open(&self.config, &secrets, &self.data_dir).await?;
+        let database = Database::new(connected.pool.clone(), &TaskTracker::new());
+        let accounts = Accounts::new(&database, Clock::default(), self.config.plans.clone(), seal);
         let outcome = what(&accounts).await;
         connected.close().await;
         outcome

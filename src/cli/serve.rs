@@ -98,6 +98,7 @@ impl Service {
             allow_private: config.network.allow_private.unwrap_or(connected.embedded.is_some()),
         })?;
         app.accounts.apply_plans().await?;
+        app.webhooks.seal_secrets(&mut StdRng::try_from_rng(&mut SysRng)?).await?;
         let keeper = Arc::new(Keeper::new(settings.data_dir.clone()));
         let mut service = Self { app, connected, server: None, keeper, end: CancellationToken::new() };
         if let Some(listener) = listener {
@@ -183,6 +184,7 @@ impl Service {
         self.app.work.close();
         let connections = async {
             if let Some(server) = &self.server {
+                self.app.probes.moved().await;
                 server.drained().await;
             }
         };

@@ -113,6 +113,8 @@ pub struct Secrets {
     pub database_url: Option<SecretString>,
     /// The key that webhook secrets are encrypted with at rest.
     pub secret_key: Option<SecretString>,
+    /// The key before that, while secrets move to the new one.
+    pub previous_secret_key: Option<SecretString>,
     /// Credentials of upstreams by variable name.
     pub upstreams: HashMap<String, SecretString>,
 }
@@ -123,6 +125,7 @@ impl Secrets {
         Self {
             database_url: variable("DATABASE_URL"),
             secret_key: variable("DOITONG_SECRET_KEY"),
+            previous_secret_key: variable("DOITONG_SECRET_KEY_PREVIOUS"),
             upstreams: upstream_variables
                 .into_iter()
                 .filter_map(|name| Some((name.to_owned(), variable(name)?)))

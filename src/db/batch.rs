@@ -39,7 +39,7 @@ where
     O: Send + 'static,
 {
     /// Starts it: at most `lanes` batches of at most `size` items are under way at once. `run` answers item by item.
-    pub fn start<F, R>(tracker: &TaskTracker, lanes: usize, size: usize, run: F) -> Self
+    pub(super) fn start<F, R>(tracker: &TaskTracker, (lanes, size): (usize, usize), run: F) -> Self
     where
         F: Fn(Vec<I>) -> R + Send + Sync + 'static,
         R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,

@@ -3,36 +3,121 @@
 mod batch;
 mod bus;
 pub mod embedded;
+mod watch;
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use sqlx::{
-    PgPool,
+    Connection as _, Executor as _, PgConnection, PgPool,
+    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio_util::task::TaskTracker;
 
 pub use batch::{Batcher, Overloaded};
 pub use bus::{Bus, tell_keys_changed};
+pub use watch::Watch;
 
 /// Migrations, compiled in.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// A connection that rested for longer is asked whether it still stands.
+const RESTED: Duration = Duration::from_secs(1);
+
+/// The pool, and the tasks on which the statements of concurrent requests are gathered.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// The pool.
+    pub pool: PgPool,
+    tracker: TaskTracker,
+}
+
+impl Database {
+    /// A database whose gathering tasks run on this tracker.
+    pub fn new(pool: PgPool, tracker: &TaskTracker) -> Self {
+        Self { pool, tracker: tracker.clone() }
+    }
+
+    /// Gathers reads that arrive together into batches of at most `size`; `statement` answers item by item.
+    pub fn gather_reads<I, O, F, R>(&self, size: usize, statement: F) -> Batcher<I, O>
+    where
+        I: Clone + Send + Sync + 'static,
+        O: Send + 'static,
+        F: Fn(PgPool, Vec<I>) -> R + Send + Sync + 'static,
+        R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
+    {
+        self.gather(cores(), size, statement)
+    }
+
+    /// The same for writes. They wait for the disk: fewer and larger batches commit once for many.
+    pub fn gather_writes<I, O, F, R>(&self, size: usize, statement: F) -> Batcher<I, O>
+    where
+        I: Clone + Send + Sync + 'static,
+        O: Send + 'static,
+        F: Fn(PgPool, Vec<I>) -> R + Send + Sync + 'static,
+        R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
+    {
+        self.gather(cores().div_ceil(2), size, statement)
+    }
+
+    fn gather<I, O, F, R>(&self, lanes: usize, size: usize, statement: F) -> Batcher<I, O>
+    where
+        I: Clone + Send + Sync + 'static,
+        O: Send + 'static,
+        F: Fn(PgPool, Vec<I>) -> R + Send + Sync + 'static,
+        R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
+    {
+        let pool = self.pool.clone();
+        Batcher::start(&self.tracker, (lanes, size), move |batch| statement(pool.clone(), batch))
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
 
 /// Opens a pool. A request that gets no connection in time fails fast, with an error that may be retried.
 pub async fn open(options: PgConnectOptions, max_connections: u32) -> anyhow::Result<PgPool> {
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(3))
-        // A broken connection shows itself at its first use; asking each time would cost a round trip.
+        // Asking each time would cost a round trip; asking the rested ones is enough to find those that the database left
+        // behind when it went away.
         .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(prepare(connection)))
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > RESTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options.application_name("doitong"))
         .await
         .context("cannot reach the database")
 }
 
-/// Applies the migrations that are missing.
+/// Every hot statement looks rows up by their whole keys, table by table in the order in which it is written. A planner
+/// that has seen the tables empty would scan or hash them, or begin with the part of a key that matches a whole account,
+/// and keep that plan when they are full. Planning anew for each batch costs more than running it, compiling it more still.
+async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
+    connection
+        .execute(
+            "set plan_cache_mode = force_generic_plan; set join_collapse_limit = 1; set enable_seqscan = off;
+            set enable_hashjoin = off; set enable_mergejoin = off; set jit = off",
+        )
+        .await?;
+    Ok(())
+}
+
+/// Applies the migrations that are missing. Those of a newer release do not matter: what they add leaves room for the
+/// release before (`migrations/README.md`), so that it may still start beside the new one.
 pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
-    MIGRATIONS.run(pool).await.context("the database could not be migrated")
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    migrator.set_ignore_missing(true);
+    migrator.run(pool).await.context("the database could not be migrated")
 }
 
 /// Whether every migration of this binary is applied.

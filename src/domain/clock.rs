@@ -29,4 +29,10 @@ impl Clock {
         let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.offset_ms.fetch_add(ms, Ordering::Relaxed);
     }
+
+    /// Moves this clock (and its clones) back, as when an operator or a time server sets it right.
+    pub fn set_back(&self, by: Duration) {
+        let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.offset_ms.fetch_sub(ms, Ordering::Relaxed);
+    }
 }

@@ -42,6 +42,14 @@ pub struct Outputs {
     pub notes: BTreeMap<String, serde_json::Value>,
 }
 
+impl Outputs {
+    /// Whether there is nothing to keep: no file, or one without bytes.
+    pub fn is_empty(&self) -> bool {
+        let has_bytes = |file: &Output| !matches!(&file.source, Source::Bytes(bytes) if bytes.is_empty());
+        self.files.is_empty() || !self.files.iter().all(has_bytes)
+    }
+}
+
 /// A result file in our media store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,13 +6,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use async_graphql::parser::{
-    self, parse_query,
-    types::{ExecutableDocument, OperationType},
+use async_graphql::{
+    Variables,
+    parser::{
+        self, parse_query,
+        types::{ExecutableDocument, OperationType},
+    },
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{dialect, error::ApiError, limits};
+use super::{dialect, error::ApiError, limits, values};
 use crate::config;
 
 /// Documents and persisted queries kept at once; when there are more, all are forgotten.
@@ -29,6 +32,14 @@ pub struct Prepared {
     pub kind: OperationType,
     /// How many generations it asks for.
     pub generations: usize,
+}
+
+impl Prepared {
+    /// Refuses values that do not fit the schema, so that nothing runs of a document that is wrong in part.
+    pub fn check(&self, operation_name: Option<&str>, variables: &Variables) -> Result<(), ApiError> {
+        let operation = dialect::executed(&self.document, operation_name);
+        operation.map_or(Ok(()), |operation| values::check(&self.document, operation, variables))
+    }
 }
 
 /// Prepares documents.
@@ -69,7 +80,6 @@ impl Documents {
             return Err(ApiError::parse("The query is empty. Send a GraphQL document in `query`."));
         }
         limits::check_text(query, &self.limits)?;
-        check_nesting(query)?;
         let mut document = parse_query(query).map_err(|error| not_graphql(&error))?;
         let Some(operation) = dialect::executed(&document, operation_name) else {
             return Err(ApiError::validation(match operation_name {
@@ -122,25 +132,4 @@ fn not_graphql(error: &parser::Error) -> ApiError {
     let place = error.positions().next().map(Box::new);
     let at = place.as_ref().map(|at| format!(" at line {}, column {}", at.line, at.column)).unwrap_or_default();
     ApiError { place, ..ApiError::parse(format!("The query is not GraphQL: {what}{at}.")) }
-}
-
-/// Brackets within brackets that a document may have: the parser calls itself for each.
-const MAX_NESTING: usize = 64;
-
-fn check_nesting(query: &str) -> Result<(), ApiError> {
-    let (mut depth, mut deepest) = (0_usize, 0_usize);
-    for byte in query.bytes() {
-        match byte {
-            b'{' | b'[' | b'(' => depth += 1,
-            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    if deepest > MAX_NESTING {
-        return Err(ApiError::too_complex(format!(
-            "The document nests more than {MAX_NESTING} brackets. Ask for less."
-        )));
-    }
-    Ok(())
 }

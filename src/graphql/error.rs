@@ -7,6 +7,7 @@ use crate::{
     db,
     domain::GenerationId,
     jobs::SubmitError,
+    webhooks,
 };
 
 /// An error as a client sees it.
@@ -103,8 +104,10 @@ impl ApiError {
     /// Something broke here. The cause is logged, once.
     pub fn internal(cause: &anyhow::Error) -> Self {
         let is_away = cause.chain().any(|cause| cause.downcast_ref::<sqlx::Error>().is_some_and(db::is_away));
-        let overloaded = cause.is::<db::Overloaded>();
-        if is_away || overloaded {
+        if cause.chain().any(<dyn std::error::Error>::is::<db::Overloaded>) {
+            return Self::overloaded();
+        }
+        if is_away {
             tracing::warn!(error = format!("{cause:#}"), "a request could not be served now");
             return Self::unavailable();
         }
@@ -112,10 +115,21 @@ impl ApiError {
         Self::new(INTERNAL, "Something went wrong on our side. Try again; if it stays, report the request id.")
     }
 
+    /// The database is away. That was logged when it went.
+    pub fn database_away() -> Self {
+        Self::unavailable()
+    }
+
     /// No answer in the time that a request may take.
     pub fn too_slow() -> Self {
         tracing::warn!("a request took too long");
         Self::unavailable()
+    }
+
+    /// More requests are under way than can be answered soon. Nothing was done, and nothing is logged: they are many.
+    pub fn overloaded() -> Self {
+        let message = "The service is busier than it can bear. Nothing was done; try again in a moment.";
+        Self { retryable: true, retry_after: Some(1), reason: Some("OVERLOADED"), ..Self::new(INTERNAL, message) }
     }
 
     /// What was asked for may have been done: an answer can be lost behind it.
@@ -164,6 +178,12 @@ impl From<ApiError> for async_graphql::Error {
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
+        Self::internal(&error.into())
+    }
+}
+
+impl From<webhooks::SecretError> for ApiError {
+    fn from(error: webhooks::SecretError) -> Self {
         Self::internal(&error.into())
     }
 }

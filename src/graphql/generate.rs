@@ -1,5 +1,7 @@
 //! From the input of a call to an admitted generation.
 
+use std::fmt::Display;
+
 use async_graphql::Context;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -122,7 +124,7 @@ fn check_rest(app: &App, coerced: &Coerced) -> Result<Option<Url>, ApiError> {
         return Err(ApiError::invalid("INPUT", "input", "The input must not hold the character U+0000."));
     }
     check_inputs(app, &coerced.asked.input)?;
-    coerced.webhook_url.as_deref().map(|url| webhook_url(app, url)).transpose()
+    coerced.webhook_url.as_deref().map(|url| webhook_url(url, |url| app.egress.check(url))).transpose()
 }
 
 /// PostgreSQL keeps no such character.
@@ -135,7 +137,8 @@ fn holds_nul(value: &Value) -> bool {
     }
 }
 
-fn webhook_url(app: &App, text: &str) -> Result<Url, ApiError> {
+/// The address of a webhook; `guard` says whether it may be called.
+fn webhook_url<E: Display>(text: &str, guard: impl Fn(&Url) -> Result<(), E>) -> Result<Url, ApiError> {
     let refused = |message: String| ApiError::invalid("URL", "webhookUrl", message);
     if text.len() > MAX_URL {
         return Err(refused(format!("`webhookUrl` may be {MAX_URL} characters long.")));
@@ -144,7 +147,7 @@ fn webhook_url(app: &App, text: &str) -> Result<Url, ApiError> {
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))
         .ok_or_else(|| refused("`webhookUrl` must be an absolute http or https URL.".to_owned()))?;
-    app.egress.check(&url).map_err(|why| refused(format!("`webhookUrl` cannot be called: {why}")))?;
+    guard(&url).map_err(|why| refused(format!("`webhookUrl` cannot be called: {why}")))?;
     Ok(url)
 }
 
@@ -193,5 +196,55 @@ pub(super) fn options(value: Option<Value>) -> Result<Map<String, Value>, ApiErr
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(members)) => Ok(members.into_iter().filter(|(_, value)| !value.is_null()).collect()),
         Some(_) => Err(ApiError::invalid("OPTION", "options", "`options` must be a JSON object: {\"duration\": 5}.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+    use url::Host;
+
+    use super::*;
+    use crate::egress::{self, Egress};
+
+    static GUARDED: LazyLock<Egress> = LazyLock::new(|| Egress::new(false).unwrap());
+
+    fn check(text: &str) -> Result<(), TestCaseError> {
+        match webhook_url(text, |url| GUARDED.check(url)) {
+            Ok(url) => {
+                prop_assert_eq!(Some(url.clone()), Url::parse(text).ok());
+                prop_assert!(matches!(url.scheme(), "http" | "https"));
+                prop_assert!(url.username().is_empty() && url.password().is_none());
+                let is_public = match url.host() {
+                    Some(Host::Ipv4(ip)) => egress::is_public(ip.into()),
+                    Some(Host::Ipv6(ip)) => egress::is_public(ip.into()),
+                    Some(Host::Domain(name)) => !name.trim_end_matches('.').is_empty(),
+                    None => false,
+                };
+                prop_assert!(is_public, "{url}");
+            }
+            Err(refused) => {
+                prop_assert_eq!((refused.reason, refused.field.as_deref()), (Some("URL"), Some("webhookUrl")));
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_text_is_refused_as_a_webhook_or_is_an_address_that_may_be_called(text in "\\PC{0,60}") {
+            check(&text)?;
+        }
+
+        #[test]
+        fn so_is_whatever_looks_like_an_address(
+            text in "(https?|HTTP|ftp|file|ws)?:?(//|\\\\\\\\|/)?([a-z]{1,3}(:[a-z]{0,3})?@)?(\\[[0-9a-f:.%]{0,20}\\]|[0-9a-fx.]{1,16}|[a-zä。.-]{1,16}|localhost|%31%32%37\\.0\\.0\\.1)(:[0-9]{0,6})?(/[!-~]{0,12})?"
+        ) {
+            check(&text)?;
+        }
     }
 }

@@ -8,12 +8,14 @@ pub mod dialect;
 pub mod document;
 pub mod error;
 mod generate;
+mod lexer;
 mod limits;
 mod mutation;
 mod query;
 pub mod request;
 mod subscription;
 mod types;
+mod values;
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use async_graphql::{Context, ID, Object, Result, connection::CursorType as _};
 use super::{
     error::ApiError,
     generate,
-    request::reader,
+    request::{http, reader},
     types::{
         Account, GenerateInput, Generation, GenerationConnection, GenerationStatus, GenerationType, Provider, Quote,
     },
@@ -13,8 +13,8 @@ use super::{
 use crate::{domain::GenerationId, jobs::Filter};
 
 /// The most generations of one page, and how many it has when nothing is said.
-const MAX_PAGE: i32 = 100;
-const PAGE: i32 = 20;
+const MAX_PAGE: i64 = 100;
+const PAGE: i64 = 20;
 
 /// What can be asked.
 pub struct Query;
@@ -32,7 +32,7 @@ impl Query {
     async fn generations(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, at most 100; 20 when absent.")] first: Option<i32>,
+        #[graphql(desc = "How many, at most 100; 20 when absent.")] first: Option<i64>,
         #[graphql(desc = "A cursor: those older than it.")] after: Option<String>,
         #[graphql(desc = "Only those of this type.")] r#type: Option<GenerationType>,
         #[graphql(desc = "Only those in this state.")] status: Option<GenerationStatus>,
@@ -81,6 +81,7 @@ impl Query {
     async fn account(&self, ctx: &Context<'_>) -> Result<Account> {
         let (app, caller) = reader(ctx)?;
         let usage = app.accounts.usage(caller).await.map_err(ApiError::from)?;
+        http(ctx)?.note_look(usage.allowance());
         let secrets = app.webhooks.secrets(caller.account).await.map_err(ApiError::from)?;
         Ok(Account { caller: caller.clone(), usage, secrets })
     }
@@ -89,11 +90,13 @@ impl Query {
 async fn find(ctx: &Context<'_>, id: &ID) -> Result<Generation, ApiError> {
     let (app, caller) = reader(ctx)?;
     let found = match id.parse::<GenerationId>() {
-        Ok(id) => app.jobs.find(caller, id).await?,
+        Ok(id) => app.jobs.find_with_allowance(caller, id).await?,
         Err(_) => None,
     };
     let missing = || ApiError::not_found(format!("There is no generation {}. Check the id and the key.", shown(id)));
-    Ok(Generation(found.ok_or_else(missing)?))
+    let (generation, allowance) = found.ok_or_else(missing)?;
+    http(ctx)?.note_look(allowance);
+    Ok(Generation(generation))
 }
 
 /// A caller's own text in a message, cut short.

@@ -40,12 +40,17 @@ impl HttpRequest {
         *self.allowance.lock().unwrap_or_else(PoisonError::into_inner) = Some(allowance);
     }
 
+    /// Notes what a look found, unless an admission told better.
+    pub fn note_look(&self, found: Allowance) {
+        self.allowance.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(found);
+    }
+
     /// Notes that a generation was made by an earlier request.
     pub fn note_replay(&self) {
         self.replayed.store(true, Ordering::Relaxed);
     }
 
-    /// What the last admission left, if there was one.
+    /// What is left, if an admission or a look told.
     pub fn allowance(&self) -> Option<Allowance> {
         *self.allowance.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog::{self, RouteId},
-    db::Bus,
+    db::{Batcher, Bus, Database},
     domain::{Clock, Timestamp, fault::Kind},
 };
 pub use store::Class;
@@ -50,6 +50,7 @@ pub struct RouteHealth {
     clock: Clock,
     bus: Arc<Bus>,
     known: RwLock<Known>,
+    runs: Batcher<store::Run, ()>,
     /// Counts the readings asked for, and of these those that the last reading has served.
     asked: AtomicU64,
     read: tokio::sync::Mutex<u64>,
@@ -72,9 +73,10 @@ pub enum Gate {
 
 impl RouteHealth {
     /// The health in this database; empty until it is read.
-    pub fn new(pool: PgPool, clock: Clock, bus: Arc<Bus>) -> Self {
+    pub fn new(database: &Database, clock: Clock, bus: Arc<Bus>) -> Self {
         Self {
-            pool,
+            runs: database.gather_writes(1024, store::measure),
+            pool: database.pool.clone(),
             clock,
             bus,
             known: RwLock::default(),
@@ -146,9 +148,10 @@ impl RouteHealth {
     }
 
     /// A run ended; `took` where it succeeded.
-    pub async fn ended(&self, route: &RouteId, took: Option<Duration>) -> sqlx::Result<()> {
-        store::measure(&self.pool, route, took.map(|took| took.as_secs_f64()), self.clock.now()).await?;
-        self.changed().await
+    pub async fn ended(&self, route: &RouteId, took: Option<Duration>) -> anyhow::Result<()> {
+        let seconds = took.map(|took| took.as_secs_f64());
+        self.runs.run(store::Run { route: route.clone(), seconds, ended_at: self.clock.now() }).await??;
+        Ok(self.changed().await?)
     }
 
     async fn changed(&self) -> sqlx::Result<()> {

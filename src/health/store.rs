@@ -1,6 +1,6 @@
 //! Every statement on the health of routes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::PgPool;
 
@@ -98,32 +98,82 @@ pub(super) async fn circuits(pool: &PgPool) -> sqlx::Result<HashMap<(RouteId, Cl
     Ok(circuits.collect())
 }
 
-/// Counts a run, a tenth for the newest. What choices go by follows the measured time only when that has moved by more
-/// than a tenth, so that noise does not make them alternate.
-pub(super) async fn measure(pool: &PgPool, route: &RouteId, seconds: Option<f64>, now: Timestamp) -> sqlx::Result<()> {
-    let success = f64::from(u8::from(seconds.is_some()));
-    sqlx::query!(
-        "
-        insert into route_health as h (route, success, seconds, steady_seconds, updated_at)
-        values ($1, 0.9 + 0.1 * $2::float8, $3::float8, $3::float8, $4)
-        on conflict (route) do update set
-            success = 0.9 * h.success + 0.1 * $2::float8,
-            seconds = coalesce(0.8 * h.seconds + 0.2 * $3::float8, $3, h.seconds),
-            steady_seconds = case
-                when coalesce(0.8 * h.seconds + 0.2 * $3::float8, $3, h.seconds)
-                    between h.steady_seconds / 1.1 and h.steady_seconds * 1.1 then h.steady_seconds
-                else coalesce(0.8 * h.seconds + 0.2 * $3::float8, $3, h.seconds)
-            end,
-            updated_at = $4
-        ",
-        route.0,
-        success,
-        seconds,
-        now
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
+/// A run that ended; its seconds where it succeeded.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub route: RouteId,
+    pub seconds: Option<f64>,
+    pub ended_at: Timestamp,
+}
+
+/// Several runs as one step of two moving averages: what is kept of the old value, and what is added to it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Runs {
+    success: (f64, f64),
+    seconds: (f64, f64),
+    /// The seconds of a route that had none before.
+    first_seconds: Option<f64>,
+    ended_at: Timestamp,
+}
+
+/// What the newest run counts for: a tenth of the success, a fifth of the time.
+const SUCCESS_WEIGHT: f64 = 0.1;
+const SECONDS_WEIGHT: f64 = 0.2;
+
+fn moved((kept, added): (f64, f64), weight: f64, newest: f64) -> (f64, f64) {
+    (kept * (1.0 - weight), added.mul_add(1.0 - weight, weight * newest))
+}
+
+impl Runs {
+    const fn none(ended_at: Timestamp) -> Self {
+        Self { success: (1.0, 0.0), seconds: (1.0, 0.0), first_seconds: None, ended_at }
+    }
+
+    fn count(&mut self, run: &Run) {
+        self.success = moved(self.success, SUCCESS_WEIGHT, f64::from(u8::from(run.seconds.is_some())));
+        if let Some(seconds) = run.seconds {
+            self.seconds = moved(self.seconds, SECONDS_WEIGHT, seconds);
+            let before = self.first_seconds.unwrap_or(seconds);
+            self.first_seconds = Some(before + SECONDS_WEIGHT * (seconds - before));
+        }
+        self.ended_at = self.ended_at.max(run.ended_at);
+    }
+}
+
+/// Counts runs. What choices go by follows the measured time only when that has moved by more than a tenth, so that noise
+/// does not make them alternate.
+pub(super) async fn measure(pool: PgPool, batch: Vec<Run>) -> sqlx::Result<Vec<()>> {
+    let mut routes: BTreeMap<&str, Runs> = BTreeMap::new();
+    for run in &batch {
+        routes.entry(&run.route.0).or_insert_with(|| Runs::none(run.ended_at)).count(run);
+    }
+    for (route, runs) in routes {
+        sqlx::query!(
+            "
+            insert into route_health as h (route, success, seconds, steady_seconds, updated_at)
+            values ($1, $2::float8 + $3::float8, $6::float8, $6::float8, $7)
+            on conflict (route) do update set
+                success = $2 * h.success + $3,
+                seconds = case when $6 is null then h.seconds else coalesce($4::float8 * h.seconds + $5::float8, $6) end,
+                steady_seconds = case
+                    when $6 is null or $4 * h.seconds + $5 between h.steady_seconds / 1.1 and h.steady_seconds * 1.1
+                        then h.steady_seconds
+                    else coalesce($4 * h.seconds + $5, $6)
+                end,
+                updated_at = $7
+            ",
+            route,
+            runs.success.0,
+            runs.success.1,
+            runs.seconds.0,
+            runs.seconds.1,
+            runs.first_seconds,
+            runs.ended_at
+        )
+        .execute(&pool)
+        .await?;
+    }
+    Ok(vec![(); batch.len()])
 }
 
 pub(super) struct Refusal<'a> {
@@ -206,4 +256,25 @@ pub(super) async fn close(pool: &PgPool, route: &RouteId, classes: &[Class]) -> 
     .execute(pool)
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_runs_count_like_one_after_the_other() {
+        let now = chrono::DateTime::UNIX_EPOCH;
+        let run = |seconds| Run { route: RouteId("r".to_owned()), seconds, ended_at: now };
+        let mut runs = Runs::none(now);
+        let (mut success, mut seconds) = (0.7, 30.0);
+        for took in [Some(10.0), None, Some(20.0), Some(5.0)] {
+            runs.count(&run(took));
+            success = 0.9 * success + 0.1 * f64::from(u8::from(took.is_some()));
+            seconds = took.map_or(seconds, |took| 0.8 * seconds + 0.2 * took);
+        }
+        assert!((runs.success.0.mul_add(0.7, runs.success.1) - success).abs() < 1e-9);
+        assert!((runs.seconds.0.mul_add(30.0, runs.seconds.1) - seconds).abs() < 1e-9);
+        assert!((runs.first_seconds.unwrap() - (0.8 * 12.0 + 0.2 * 5.0)).abs() < 1e-9);
+    }
 }

@@ -246,10 +246,10 @@ pub(super) async fn add_headers(edge: &Edge, headers: &mut HeaderMap, caller: &C
         headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
     }
     let allowance = match http.and_then(HttpRequest::allowance) {
-        Some(known) => Ok(known),
-        None => edge.app.accounts.allowance(caller).await,
+        Some(known) => Some(known),
+        None => edge.app.accounts.allowance(caller).await.ok(),
     };
-    if let Ok(allowance) = allowance {
+    if let Some(allowance) = allowance {
         add_allowance(headers, &allowance);
     }
 }

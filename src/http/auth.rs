@@ -13,7 +13,12 @@ pub async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> 
 /// Who is calling, by the text of that header.
 pub async fn by_header(app: &App, header: Option<&str>) -> Result<Caller, ApiError> {
     let key = header.and_then(bearer).ok_or_else(ApiError::unauthenticated)?;
-    app.accounts.caller(key).await?.ok_or_else(ApiError::unauthenticated)
+    let found = tokio::select! {
+        biased;
+        found = app.accounts.caller(key) => found?,
+        () = app.database.away() => return Err(ApiError::database_away()),
+    };
+    found.ok_or_else(ApiError::unauthenticated)
 }
 
 /// The key of a header; the scheme in any case.

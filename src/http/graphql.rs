@@ -1,12 +1,13 @@
 //! `/graphql`: GraphQL over HTTP in both media types, one operation or a batch.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, parser::types::OperationType};
 use axum::{
     body::{Body, Bytes, HttpBody as _},
-    extract::{Query, State, rejection::QueryRejection},
+    extract::{Query, Request, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header::ALLOW},
+    middleware::Next,
     response::Response,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -53,8 +54,9 @@ pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Bod
             return refused;
         }
     };
-    let posted = read_body(body).await.and_then(|body| operation::posted(&headers, &body, edge.documents.max_batch()));
-    match posted {
+    let body = read_body(body).await;
+    let Ok(_turn) = edge.turns.try_acquire() else { return exchange.turn_away() };
+    match body.and_then(|body| operation::posted(&headers, &body, edge.documents.max_batch())) {
         Ok(Posted::Single(parameters)) => exchange.single(parameters, false).await,
         Ok(Posted::Batch(batch)) => exchange.batch(batch).await,
         Err(refused) => exchange.refuse(refused).await,
@@ -65,12 +67,13 @@ pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Bod
 pub(super) async fn get(
     State(edge): State<Edge>,
     headers: HeaderMap,
-    query: Result<Query<HashMap<String, String>>, QueryRejection>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Response {
     let exchange = match Exchange::begin(&edge, &headers).await {
         Ok(exchange) => exchange,
         Err(refused) => return refused,
     };
+    let Ok(_turn) = edge.turns.try_acquire() else { return exchange.turn_away() };
     let unreadable = |_| {
         let error = ApiError::invalid("REQUEST", "", "The query string cannot be read.");
         NotGraphQl(StatusCode::BAD_REQUEST, error)
@@ -78,6 +81,19 @@ pub(super) async fn get(
     match query.map_err(unreadable).and_then(|Query(pairs)| operation::in_query_string(pairs)) {
         Ok(parameters) => exchange.single(parameters, true).await,
         Err(refused) => exchange.refuse(refused).await,
+    }
+}
+
+/// Answers at once while the database is away, also what waits for it already.
+pub(super) async fn fail_fast(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    let media_type = MediaType::of(request.headers()).unwrap_or(MediaType::Json);
+    tokio::select! {
+        biased;
+        () = edge.app.database.away() => {
+            let error = ApiError::database_away();
+            answer::refusal(answer::status_of(&error), media_type, error)
+        }
+        response = next.run(request) => response,
     }
 }
 
@@ -218,6 +234,11 @@ impl<'a> Exchange<'a> {
         answer::send(self.edge, self.media_type, &self.caller, http, answer).await
     }
 
+    /// Too much is under way. That must cost next to nothing, so there is no look at what the caller has left.
+    fn turn_away(&self) -> Response {
+        answer::refusal(StatusCode::SERVICE_UNAVAILABLE, self.media_type, ApiError::overloaded())
+    }
+
     async fn refuse(&self, refused: NotGraphQl) -> Response {
         let NotGraphQl(status, error) = refused;
         let mut response = self.send(None, failed(error).into()).await;
@@ -231,7 +252,9 @@ pub(super) fn prepare(edge: &Edge, parameters: Parameters) -> Ready {
         Some(hash) => edge.documents.persisted(hash, parameters.query.as_deref())?,
         None => parameters.query.as_deref().unwrap_or_default().into(),
     };
-    let prepared = edge.documents.prepare(&query, parameters.operation_name.as_deref())?;
+    let operation_name = parameters.operation_name.as_deref();
+    let prepared = edge.documents.prepare(&query, operation_name)?;
+    prepared.check(operation_name, &parameters.variables)?;
     Ok((parameters, prepared))
 }
 

@@ -18,8 +18,12 @@ pub(super) async fn live() -> &'static str {
 
 /// `GET /readyz`: requests can be served; 503 while the database is away or not migrated, and while stopping.
 pub(super) async fn ready(State(edge): State<Edge>) -> Response {
-    let trouble = if edge.draining.is_cancelled() {
+    let draining = edge.draining.is_cancelled();
+    edge.app.probes.note(draining);
+    let trouble = if draining {
         Some("draining")
+    } else if edge.app.database.is_away() {
+        Some("the database does not answer")
     } else {
         match db::is_migrated(&edge.app.pool).await {
             Ok(true) => None,
@@ -37,7 +41,9 @@ pub(super) async fn ready(State(edge): State<Edge>) -> Response {
 
 /// `GET /metrics`: Prometheus text.
 pub(super) async fn metrics(State(edge): State<Edge>) -> Response {
-    if let Ok(counts) = edge.app.jobs.counts().await {
+    if !edge.app.database.is_away()
+        && let Ok(counts) = edge.app.jobs.counts().await
+    {
         for stage in ["waiting", "ready", "submitting", "running", "storing", "stopping"] {
             let count = counts.iter().find(|(name, _)| name == stage).map_or(0, |(_, count)| *count);
             metrics::gauge!("doitong_jobs", "stage" => stage).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));

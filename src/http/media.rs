@@ -1,6 +1,6 @@
 //! Serves stored files, in whole or in ranges as players ask for them, and takes uploads in.
 
-use std::{ops::Range, sync::Arc};
+use std::{error::Error, ops::Range, sync::Arc};
 
 use axum::{
     Router,
@@ -16,6 +16,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use tower_http::timeout::TimeoutError;
 
 use crate::{
     domain::output::Asset,
@@ -150,6 +151,9 @@ pub enum UploadError {
     /// The form cannot be read.
     #[error("the form cannot be read: {0}")]
     Form(String),
+    /// It rested too long.
+    #[error("the file took too long to arrive; send it again")]
+    Stalled,
     /// The file was not kept.
     #[error(transparent)]
     Keep(#[from] KeepError),
@@ -162,6 +166,7 @@ impl UploadError {
             Self::NoFile | Self::Form(_) | Self::Keep(KeepError::Empty | KeepError::Source(_)) => {
                 StatusCode::BAD_REQUEST
             }
+            Self::Stalled => StatusCode::REQUEST_TIMEOUT,
             Self::Keep(KeepError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Keep(KeepError::Unrecognised) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Keep(KeepError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
@@ -180,7 +185,10 @@ pub async fn receive(store: &Store, mut request: Request) -> Result<Asset, Uploa
     }
     if !is_form {
         let body = request.into_body().into_data_stream();
-        return Ok(store.keep(body, Expected::Input, MAX_INPUT_BYTES).await?);
+        return store.keep(body, Expected::Input, MAX_INPUT_BYTES).await.map_err(|error| match error {
+            KeepError::Source(error) if has_stalled(&*error) => UploadError::Stalled,
+            error => error.into(),
+        });
     }
     // The limit here is on the whole form; that of the file is the store's to keep.
     DefaultBodyLimit::max(usize::try_from(limit).unwrap_or(usize::MAX)).apply(&mut request);
@@ -210,8 +218,14 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
+/// Whether a body broke because it rested too long.
+fn has_stalled(error: &(dyn Error + 'static)) -> bool {
+    error.is::<TimeoutError>() || error.source().is_some_and(has_stalled)
+}
+
 fn unreadable(error: &MultipartError) -> UploadError {
     match error.status() {
+        _ if has_stalled(error) => UploadError::Stalled,
         StatusCode::PAYLOAD_TOO_LARGE => KeepError::TooLarge(MAX_INPUT_BYTES).into(),
         _ => UploadError::Form(error.body_text()),
     }

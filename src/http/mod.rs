@@ -7,6 +7,7 @@ mod console;
 mod graphiql;
 mod graphql;
 mod health;
+mod json;
 mod mcp;
 pub mod media;
 mod operation;
@@ -21,15 +22,18 @@ use axum::{
     Router,
     extract::{FromRequestParts as _, Request, State, ws::WebSocketUpgrade},
     http::{HeaderName, StatusCode, header::ACCEPT},
+    middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
     routing::{any, get, post},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowHeaders, Any, CorsLayer},
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    timeout::RequestBodyTimeoutLayer,
     trace::TraceLayer,
 };
 
@@ -41,12 +45,25 @@ use answer::MediaType;
 
 /// What handlers share.
 #[derive(Clone)]
-pub struct Edge {
+pub struct Edge(Arc<Shared>);
+
+/// The parts of an [`Edge`].
+pub struct Shared {
     app: Arc<App>,
     api: Api,
     documents: Arc<Documents>,
+    /// Operations that may be under way at once.
+    turns: Arc<Semaphore>,
     metrics: Option<PrometheusHandle>,
     draining: CancellationToken,
+}
+
+impl std::ops::Deref for Edge {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -64,6 +81,9 @@ const EXPOSED: [HeaderName; 9] = [
     REQUEST_ID,
 ];
 
+/// Operations under way at once. Those beyond are refused at once, so that the others' answers do not get late.
+const MAX_UNDER_WAY: usize = 256;
+
 /// How long a browser may remember what it may send.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(2);
 
@@ -71,7 +91,8 @@ const PREFLIGHT_AGE: Duration = Duration::from_hours(2);
 pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: CancellationToken) -> Router {
     let documents = Arc::new(Documents::new(app.config.graphql.clone()));
     let media = media::router(app.media.clone());
-    let edge = Edge { api: api(app.clone()), app, documents, metrics, draining };
+    let turns = Arc::new(Semaphore::new(MAX_UNDER_WAY));
+    let edge = Edge(Arc::new(Shared { api: api(app.clone()), app, documents, turns, metrics, draining }));
     let cors = CorsLayer::new().allow_origin(Any).allow_methods(Any);
     // A wildcard would not cover `Authorization`.
     let cors = cors.allow_headers(AllowHeaders::mirror_request()).expose_headers(EXPOSED).max_age(PREFLIGHT_AGE);
@@ -80,11 +101,12 @@ pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: Cancel
         .route("/", get(console::page))
         .route("/console/assets/{name}", get(console::asset))
         .route("/graphql", get(get_graphql).post(graphql::post).fallback(graphql::other_method))
+        .route("/mcp", any(mcp::any).layer(RequestBodyTimeoutLayer::new(uploads::STALL_LIMIT)))
+        .route_layer(from_fn_with_state(edge.clone(), graphql::fail_fast))
         .route("/graphql/assets/{name}", get(graphiql::asset))
         .route("/graphql/ws", any(ws::upgrade))
         .route("/schema.graphql", get(schema))
-        .route("/uploads", post(uploads::post))
-        .route("/mcp", any(mcp::any))
+        .route("/uploads", post(uploads::post).layer(RequestBodyTimeoutLayer::new(uploads::STALL_LIMIT)))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

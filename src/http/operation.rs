@@ -1,12 +1,11 @@
 //! GraphQL over HTTP: reads the parameters of a request, in a body or in a query string, one or a batch.
 
-use std::collections::HashMap;
-
 use async_graphql::Variables;
 use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::json;
 use crate::graphql::error::ApiError;
 
 /// The parameters of one operation.
@@ -52,7 +51,7 @@ pub fn posted(headers: &HeaderMap, body: &[u8], max_batch: usize) -> Result<Post
         let error = ApiError::invalid("REQUEST", "", "Send the body as Content-Type: application/json, in UTF-8.");
         return Err(NotGraphQl(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
     }
-    match serde_json::from_slice(body) {
+    match json::read(body) {
         Ok(Value::Object(members)) => read(members).map(Posted::Single),
         Ok(Value::Array(items)) if items.is_empty() => Err(bad("", "A batch needs at least one operation.")),
         Ok(Value::Array(items)) if items.len() > max_batch => {
@@ -73,15 +72,18 @@ pub fn posted(headers: &HeaderMap, body: &[u8], max_batch: usize) -> Result<Post
 }
 
 /// The operation of a query string.
-pub fn in_query_string(pairs: HashMap<String, String>) -> Result<Parameters, NotGraphQl> {
+pub fn in_query_string(pairs: Vec<(String, String)>) -> Result<Parameters, NotGraphQl> {
     let mut members = Map::new();
     for (name, text) in pairs {
         let value = match name.as_str() {
-            "variables" | "extensions" if !text.is_empty() => serde_json::from_str(&text)
+            "variables" | "extensions" if !text.is_empty() => json::read(text.as_bytes())
                 .map_err(|error| bad(&name, format!("`{name}` must be a JSON object: {error}.")))?,
             _ if text.is_empty() => Value::Null,
             _ => Value::String(text),
         };
+        if members.contains_key(&name) {
+            return Err(bad(&name, format!("`{name}` is given twice.")));
+        }
         members.insert(name, value);
     }
     read(members)

@@ -3,8 +3,10 @@
 //! `axum::serve` knows neither a limit of connections nor of time to send a request's head. Here a connection beyond the
 //! limit waits in the kernel, one that says nothing is closed, and a websocket counts until it ends.
 //!
-//! While the process drains it still listens, so that a balancer hears from `/readyz` that it is over: idle connections
-//! are closed, new ones get one answer each.
+//! While the process drains it still listens, so that a balancer hears from `/readyz` that it is over, and its callers
+//! are served until it has moved. New connections get one answer each. A connection that stood before may be about to
+//! bring a request: its next answer says `Connection: close`, and it is closed when none comes for a moment. HTTP/2 tells
+//! its clients at once, and loses nothing by it.
 
 use std::{
     io,
@@ -14,7 +16,13 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, Version, header::CONNECTION},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -34,6 +42,8 @@ use tokio_util::{
 const GREETING_LIMIT: Duration = Duration::from_secs(10);
 /// The same while the process drains.
 const LATE_GREETING_LIMIT: Duration = Duration::from_secs(1);
+/// How long a connection that stood before the drain may bring another request.
+const LAST_REQUEST_LIMIT: Duration = Duration::from_secs(1);
 /// How long a request's head may take, and how long a connection may rest between two: longer than the 60 s after which
 /// balancers let go of theirs.
 const HEAD_LIMIT: Duration = Duration::from_secs(65);
@@ -42,7 +52,7 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long to wait after the machine ran out of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-const HTTP2_GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HTTP2_GREETING: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves a router's connections.
 pub struct Server {
@@ -55,6 +65,7 @@ pub struct Server {
 impl Server {
     /// A server of this router with so many connections at once.
     pub fn new(router: Router, max_connections: u32, draining: CancellationToken) -> Self {
+        let router = router.layer(from_fn_with_state(draining.clone(), close_when_draining));
         Self {
             // Prepares the router once instead of for each request.
             router: router.with_state(()),
@@ -94,14 +105,30 @@ impl Server {
         let stream = Counted { stream, _slot: slot, _token: self.connections.token() };
         let (router, draining) = (self.router.clone(), self.draining.clone());
         self.connections.spawn(async move {
-            if greeted(&stream.stream, &draining).await {
-                serve(stream, router, draining).await;
+            if let Some(protocol) = greeted(&stream.stream, &draining).await {
+                serve(stream, protocol, router, draining).await;
             }
         });
     }
 }
 
-async fn serve(stream: Counted, router: Router, draining: CancellationToken) {
+/// Tells the client that this connection will bring no more answers.
+async fn close_when_draining(State(draining): State<CancellationToken>, request: Request, next: Next) -> Response {
+    let is_http1 = request.version() < Version::HTTP_2;
+    let mut response = next.run(request).await;
+    if is_http1 && draining.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+async fn serve(stream: Counted, protocol: Protocol, router: Router, draining: CancellationToken) {
     let came_late = draining.is_cancelled();
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -118,8 +145,13 @@ async fn serve(stream: Counted, router: Router, draining: CancellationToken) {
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = draining.cancelled(), if !came_late => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            let patience = if protocol == Protocol::Http1 { LAST_REQUEST_LIMIT } else { Duration::ZERO };
+            if let Ok(ended) = tokio::time::timeout(patience, connection.as_mut()).await {
+                ended
+            } else {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
     if let Err(error) = ended {
@@ -127,25 +159,28 @@ async fn serve(stream: Counted, router: Router, draining: CancellationToken) {
     }
 }
 
-/// Whether a connection begins to speak in time; one that is silent when the drain begins has nothing to lose.
-async fn greeted(stream: &TcpStream, draining: &CancellationToken) -> bool {
-    let greeted = if draining.is_cancelled() {
-        tokio::time::timeout(LATE_GREETING_LIMIT, greeting(stream)).await
-    } else {
-        let greeting = tokio::time::timeout(GREETING_LIMIT, greeting(stream));
-        draining.run_until_cancelled(greeting).await.unwrap_or(Ok(Err(io::ErrorKind::TimedOut.into())))
+/// What a connection speaks, if it begins to in time. One that is silent when the drain begins has a moment left.
+async fn greeted(stream: &TcpStream, draining: &CancellationToken) -> Option<Protocol> {
+    let mut greeting = pin!(greeting(stream));
+    let in_time = tokio::time::timeout(GREETING_LIMIT, greeting.as_mut());
+    let greeted = match draining.run_until_cancelled(in_time).await {
+        Some(greeted) => greeted,
+        None => tokio::time::timeout(LATE_GREETING_LIMIT, greeting).await,
     };
-    matches!(greeted, Ok(Ok(())))
+    greeted.ok()?.ok()
 }
 
 /// Waits until it shows whether the connection speaks HTTP/1 or HTTP/2, which the builder would do without a limit.
-async fn greeting(stream: &TcpStream) -> io::Result<()> {
+async fn greeting(stream: &TcpStream) -> io::Result<Protocol> {
     let mut seen = [0; HTTP2_GREETING.len()];
     loop {
         let length = stream.peek(&mut seen).await?;
+        if length == HTTP2_GREETING.len() && seen == HTTP2_GREETING {
+            return Ok(Protocol::Http2);
+        }
         let is_open = length > 0 && length < HTTP2_GREETING.len() && HTTP2_GREETING.starts_with(&seen[..length]);
         if !is_open {
-            return Ok(());
+            return Ok(Protocol::Http1);
         }
         // What was seen is still there, so the stream counts as readable: only time tells of more.
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,5 +1,7 @@
 //! `POST /uploads`: keeps an input file of the caller.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{Request, State},
@@ -10,6 +12,9 @@ use serde_json::json;
 
 use super::{Edge, answer, auth, media};
 use crate::graphql::error::ApiError;
+
+/// How long an upload may rest between two pieces.
+pub(super) const STALL_LIMIT: Duration = Duration::from_secs(20);
 
 pub(super) async fn post(State(edge): State<Edge>, request: Request) -> Response {
     let caller = match auth::caller(&edge.app, request.headers()).await {

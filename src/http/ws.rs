@@ -23,6 +23,7 @@ use super::{
     answer::{self, Sent, completed},
     auth,
     graphql::{graphql_request, prepare},
+    json,
     operation::{self, Parameters},
 };
 use crate::{
@@ -53,6 +54,8 @@ mod code {
     pub const SUBSCRIBER_EXISTS: u16 = 4409;
     pub const TOO_MANY_INITS: u16 = 4429;
     pub const GOING_AWAY: u16 = 1001;
+    pub const PROTOCOL_ERROR: u16 = 1002;
+    pub const TOO_LARGE: u16 = 1009;
     pub const TRY_AGAIN_LATER: u16 = 1013;
 }
 
@@ -80,6 +83,14 @@ enum ClientMessage {
 /// Why a connection is closed.
 struct Close(u16, String);
 
+/// What was sent is no message, or too long a one.
+fn unreadable(error: &axum::Error) -> Close {
+    if error.to_string().contains("too long") {
+        return Close(code::TOO_LARGE, format!("Messages may have {MAX_MESSAGE} bytes"));
+    }
+    Close(code::PROTOCOL_ERROR, "Unreadable frame".to_owned())
+}
+
 /// `GET /graphql/ws`.
 pub(super) async fn upgrade(State(edge): State<Edge>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     let tracker = edge.app.tracker.clone();
@@ -88,6 +99,7 @@ pub(super) async fn upgrade(State(edge): State<Edge>, headers: HeaderMap, upgrad
     upgrade
         .protocols([PROTOCOL])
         .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
         .on_upgrade(move |socket| {
             let spoken = socket.protocol().is_some_and(|protocol| protocol == PROTOCOL);
             let connection = Connection::new(edge, authorization, request_id);
@@ -152,7 +164,10 @@ impl Connection {
                     Ok(sent) => sent?,
                     Err(close) => return Some(close),
                 },
-                message = socket.recv() => match self.receive(socket, message?.ok()?).await {
+                message = socket.recv() => match self.receive(socket, match message? {
+                    Ok(message) => message,
+                    Err(error) => return Some(unreadable(&error)),
+                }).await {
                     Ok(sent) => sent?,
                     Err(close) => return Some(close),
                 },
@@ -172,8 +187,9 @@ impl Connection {
             Message::Ping(_) | Message::Pong(_) => return Ok(Some(())),
             Message::Binary(_) => return Err(Close(code::BAD_REQUEST, "Messages are JSON text".to_owned())),
         };
-        let message =
-            serde_json::from_str(&text).map_err(|_| Close(code::BAD_REQUEST, "Invalid message received".to_owned()))?;
+        let message = json::read(text.as_bytes())
+            .and_then(serde_json::from_value)
+            .map_err(|_| Close(code::BAD_REQUEST, "Invalid message received".to_owned()))?;
         match message {
             ClientMessage::ConnectionInit { payload } => {
                 self.init(payload.unwrap_or_default()).await?;

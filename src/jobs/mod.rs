@@ -20,22 +20,23 @@ use std::{sync::Arc, time::Duration};
 use chrono::TimeDelta;
 use serde_json::Value;
 use sqlx::PgPool;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::{
     accounts::Caller,
     catalog::Choice,
-    db::{Batcher, Bus},
+    db::{Batcher, Bus, Database},
     domain::{
         AccountId, Clock, GenerationId, GenerationType, Mode, Status, Timestamp, Upstream,
         output::{Asset, Outputs},
     },
+    limits::Allowance,
     providers::Handle,
 };
 pub use cancel::Cancel;
 pub use generation::{Attempt, Failure, Generation, Outcome, Webhook};
 pub use idempotency::Idempotency;
+use store::advance::{self, Step};
 pub use store::{Claimed, Stage};
 pub use submit::{Limit, Submission, SubmitError, Submitted};
 
@@ -54,9 +55,17 @@ pub struct Jobs {
     clock: Clock,
     bus: Arc<Bus>,
     admissions: Batcher<store::Admission, store::Admitted>,
+    lookups: Batcher<store::Lookup, Option<store::Found>>,
+    intents: Batcher<Step<advance::Intend>, bool>,
+    returns: Batcher<Step<advance::PutBack>, bool>,
+    acceptances: Batcher<Step<advance::Accept>, bool>,
+    looks: Batcher<Step<advance::Look>, bool>,
+    results: Batcher<Step<advance::Store>, bool>,
     settlements: Batcher<store::Settlement, store::Settled>,
-    lookups: Batcher<store::Lookup, Option<Generation>>,
 }
+
+/// How many items a batch has at most.
+const BATCH: usize = 128;
 
 /// Which generations a list shows.
 #[derive(Clone, Debug, Default)]
@@ -145,24 +154,30 @@ pub enum Ending {
 }
 
 impl Jobs {
-    /// The jobs in this database; statements of concurrent requests are gathered on the tracker's tasks.
-    pub fn new(pool: PgPool, clock: Clock, bus: Arc<Bus>, tracker: &TaskTracker) -> Self {
-        let admit_pool = pool.clone();
-        let admissions = Batcher::start(tracker, 2, 64, move |batch| {
-            let pool = admit_pool.clone();
-            async move { store::admit(&pool, &batch).await }
-        });
-        let settle_pool = pool.clone();
-        let settlements = Batcher::start(tracker, 2, 64, move |batch| {
-            let pool = settle_pool.clone();
-            async move { store::settle(&pool, &batch).await }
-        });
-        let lookup_pool = pool.clone();
-        let lookups = Batcher::start(tracker, 2, 128, move |batch| {
-            let pool = lookup_pool.clone();
-            async move { store::find_many(&pool, &batch).await }
-        });
-        Self { pool, clock, bus, admissions, settlements, lookups }
+    /// The jobs in this database.
+    pub fn new(database: &Database, clock: Clock, bus: Arc<Bus>) -> Self {
+        Self {
+            admissions: database.gather_writes(BATCH, store::admit),
+            lookups: database.gather_reads(BATCH, store::find_many),
+            intents: database.gather_writes(BATCH, advance::intend),
+            returns: database.gather_writes(BATCH, advance::put_back),
+            acceptances: database.gather_writes(BATCH, advance::accept),
+            looks: database.gather_writes(BATCH, advance::look),
+            results: database.gather_writes(BATCH, advance::store),
+            settlements: database.gather_writes(BATCH, store::settle),
+            pool: database.pool.clone(),
+            clock,
+            bus,
+        }
+    }
+
+    /// A generation of this caller, and what the caller has left.
+    pub async fn find_with_allowance(
+        &self,
+        caller: &Caller,
+        id: GenerationId,
+    ) -> anyhow::Result<Option<(Generation, Allowance)>> {
+        self.look_up(caller.account, caller.mode, id).await
     }
 
     /// A generation of this caller.
@@ -177,7 +192,11 @@ impl Jobs {
         mode: Mode,
         id: GenerationId,
     ) -> anyhow::Result<Option<Generation>> {
-        Ok(self.lookups.run(store::Lookup { account, mode, id }).await??)
+        Ok(self.look_up(account, mode, id).await?.map(|(generation, _)| generation))
+    }
+
+    async fn look_up(&self, account: AccountId, mode: Mode, id: GenerationId) -> anyhow::Result<Option<store::Found>> {
+        Ok(self.lookups.run(store::Lookup { account, mode, id, now: self.clock.now() }).await??)
     }
 
     /// This caller's generations, newest first, those older than `after`.
@@ -188,8 +207,8 @@ impl Jobs {
         after: Option<GenerationId>,
         first: u32,
     ) -> sqlx::Result<Page> {
-        let limit = i64::from(first) + 1;
-        let mut generations = store::list(&self.pool, caller, filter, after, limit).await?;
+        let listing = store::Listing { caller, filter, after, limit: i64::from(first) + 1, now: self.clock.now() };
+        let mut generations = store::list(&self.pool, &listing).await?;
         let has_next = generations.len() > first as usize;
         generations.truncate(first as usize);
         Ok(Page { generations, has_next })
@@ -219,8 +238,9 @@ impl Jobs {
     }
 
     /// Makes the intent to submit durable: from here on the work may be paid.
-    pub async fn intend(&self, id: GenerationId, lease: Lease) -> sqlx::Result<Result<(), LeaseLost>> {
-        let changed = store::intend(&self.pool, id, lease, self.clock.now()).await?;
+    pub async fn intend(&self, id: GenerationId, lease: Lease) -> anyhow::Result<Result<(), LeaseLost>> {
+        let change = advance::Intend { now: self.clock.now() };
+        let changed = self.intents.run(Step { id, lease, change }).await??;
         Ok(changed.then_some(()).ok_or(LeaseLost))
     }
 
@@ -231,8 +251,9 @@ impl Jobs {
         lease: Lease,
         due_at: Timestamp,
         failures: u32,
-    ) -> sqlx::Result<Result<(), LeaseLost>> {
-        let changed = store::put_back(&self.pool, id, lease, due_at, failures).await?;
+    ) -> anyhow::Result<Result<(), LeaseLost>> {
+        let change = advance::PutBack { due_at, failures };
+        let changed = self.returns.run(Step { id, lease, change }).await??;
         Ok(changed.then_some(()).ok_or(LeaseLost))
     }
 
@@ -243,10 +264,34 @@ impl Jobs {
         lease: Lease,
         change: &Change,
         attempts: &[Attempt],
-    ) -> sqlx::Result<Result<(), LeaseLost>> {
-        let changed = store::advance(&self.pool, job, lease, change, attempts, self.clock.now()).await?;
+    ) -> anyhow::Result<Result<(), LeaseLost>> {
+        let (id, now) = (job.id, self.clock.now());
+        let attempts = serde_json::to_value(attempts)?;
+        let refused = |patience_until| advance::Refused {
+            pool: &self.pool,
+            job,
+            lease,
+            attempts: attempts.clone(),
+            patience_until,
+        };
+        let changed = match change.clone() {
+            Change::Accepted { handle, due_at, deadline_at } => {
+                let change = advance::Accept { now, handle, due_at, deadline_at, attempts };
+                self.acceptances.run(Step { id, lease, change }).await??
+            }
+            Change::Look { due_at, progress, failures } => {
+                let change = advance::Look { due_at, progress, failures };
+                self.looks.run(Step { id, lease, change }).await??
+            }
+            Change::Store { outputs } => {
+                let change = advance::Store { outputs, attempts };
+                self.results.run(Step { id, lease, change }).await??
+            }
+            Change::Resubmit { due_at, patience_until } => refused(patience_until).resubmit(due_at).await?,
+            Change::FailOver { to, patience_until } => refused(patience_until).fail_over(&to, now).await?,
+        };
         if changed {
-            self.bus.tell_changed([job.id]);
+            self.bus.tell_changed([id]);
         }
         Ok(changed.then_some(()).ok_or(LeaseLost))
     }
@@ -278,6 +323,14 @@ impl Jobs {
         store::delete_stopping(&self.pool, id, lease).await
     }
 
+    /// Forgets a job whose upstream finished it after its generation had failed, and keeps that in the attempts.
+    pub async fn note_late_success(&self, job: &Claimed, lease: Lease, attempts: &[Attempt]) -> sqlx::Result<()> {
+        if store::note_late_success(&self.pool, job, lease, attempts).await? {
+            self.bus.tell_changed([job.id]);
+        }
+        Ok(())
+    }
+
     /// Notes what an upstream calls a job that ended while it was being submitted, so that it can be told to stop.
     pub async fn note_late_handle(&self, id: GenerationId, handle: &Handle) -> sqlx::Result<()> {
         store::note_late_handle(&self.pool, id, handle, self.clock.now()).await
@@ -288,8 +341,8 @@ impl Jobs {
         store::counts(&self.pool).await
     }
 
-    /// Drops idempotency keys past their time and makes the partitions of the months ahead; drops those of months past
-    /// retention.
+    /// Drops idempotency keys past their time and makes the partitions of the months ahead, forgets moments that a
+    /// clock far ahead has left behind; drops months past retention.
     pub async fn keep_house(&self, retention_months: u32) -> sqlx::Result<()> {
         store::keep_house(&self.pool, self.clock.now(), retention_months).await
     }

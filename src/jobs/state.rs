@@ -190,6 +190,30 @@ pub fn after_copy(copy: Uncopied, known: Option<&Handle>, deadline: Time) -> Rec
     }
 }
 
+/// What a look shows at work whose generation has failed by its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// It may yet finish, or nobody can tell now.
+    On,
+    /// It was finished after all.
+    Finished,
+    /// It never will be.
+    Ended,
+}
+
+/// What follows from such a look. Nothing is ever charged by it.
+pub fn after_late_look(answer: &Result<Progress, Fault>) -> Late {
+    match answer {
+        Ok(Progress::Done(_)) => Late::Finished,
+        Ok(Progress::Failed(_)) => Late::Ended,
+        Err(fault) if fault.kind == Kind::Gone => Late::Ended,
+        Ok(Progress::Queued | Progress::Running(_)) | Err(_) => Late::On,
+    }
+}
+
+/// What an attempt says of work that was finished after its deadline.
+pub const FINISHED_LATE: &str = "the provider finished after the deadline; nothing was charged";
+
 /// The code of a task that was taken and failed.
 pub const FAILED: &str = "GENERATION_FAILED";
 

@@ -13,6 +13,7 @@ mod hosted;
 pub mod http;
 pub mod names;
 mod own_server;
+mod redact;
 pub mod registry;
 pub mod resend;
 pub mod sandbox;
@@ -105,6 +106,17 @@ pub enum Submitted {
     Done(Outputs),
 }
 
+impl Submitted {
+    /// The answer, unless it lacks what makes it one: an id to ask by, or a file. Nobody knows what such an answer means.
+    pub fn checked(self) -> Result<Self, Fault> {
+        match self {
+            Self::Accepted { handle: Handle(id), .. } if id.is_empty() => Err(http::unreadable()),
+            Self::Done(outputs) if outputs.is_empty() => Err(http::unreadable()),
+            answer => Ok(answer),
+        }
+    }
+}
+
 /// How the work is going.
 #[derive(Debug)]
 pub enum Progress {
@@ -116,6 +128,16 @@ pub enum Progress {
     Done(Outputs),
     /// The upstream gave up on it; `kind` says whose fault it was.
     Failed(Fault),
+}
+
+impl Progress {
+    /// The answer, unless it is an end without a file: then it is asked again.
+    pub fn checked(self) -> Result<Self, Fault> {
+        match self {
+            Self::Done(outputs) if outputs.is_empty() => Err(http::unreadable()),
+            answer => Ok(answer),
+        }
+    }
 }
 
 /// The upstream's answer to a cancel.

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 use url::Url;
 
-use super::{Cancelled, Cx, Handle, Progress, Provider, Reconciled, Submitted, Task, http::Cache};
+use super::{Cancelled, Cx, Handle, Progress, Provider, Reconciled, Submitted, Task, http::Cache, redact::Redaction};
 use crate::{
     catalog::spec::{UpstreamSpec, Upstreams},
     domain::{Clock, Fault, Upstream, Verdict, fault::Kind},
@@ -42,6 +42,7 @@ struct Entry {
     cx: Cx,
     calls: Semaphore,
     submits: DefaultDirectRateLimiter,
+    redaction: Arc<Redaction>,
 }
 
 /// The adapters of this process.
@@ -55,6 +56,7 @@ impl Registry {
     pub fn new(parts: Parts<'_>) -> anyhow::Result<Self> {
         let secrets = Arc::new(parts.secrets.clone());
         let client = super::http::client()?;
+        let redaction = Arc::new(Redaction::of(&secrets));
         let free = UpstreamSpec {
             name: "sandbox".to_owned(),
             credentials: Vec::new(),
@@ -80,6 +82,7 @@ impl Registry {
                 cx,
                 calls: Semaphore::new(spec.concurrent_calls.max(1) as usize),
                 submits: RateLimiter::direct(Quota::per_minute(rate)),
+                redaction: redaction.clone(),
             };
             (upstream.to_string(), entry)
         };
@@ -111,13 +114,18 @@ impl Registry {
     /// Sends the work.
     pub async fn submit(&self, upstream: &Upstream, task: &Task) -> Result<Submitted, Fault> {
         let entry = self.entry(upstream)?;
-        bounded("submit", entry, entry.provider.submit(&entry.cx, task)).await
+        let submit = async { entry.provider.submit(&entry.cx, task).await?.checked() };
+        bounded("submit", entry, submit).await
     }
 
     /// Asks how the work is going.
     pub async fn poll(&self, upstream: &Upstream, task: &Task, handle: &Handle) -> Result<Progress, Fault> {
         let entry = self.entry(upstream)?;
-        bounded("poll", entry, entry.provider.poll(&entry.cx, task, handle)).await
+        let poll = async { entry.provider.poll(&entry.cx, task, handle).await?.checked() };
+        match bounded("poll", entry, poll).await? {
+            Progress::Failed(fault) => Ok(Progress::Failed(entry.redaction.fault(fault))),
+            progress => Ok(progress),
+        }
     }
 
     /// Tells the upstream to stop.
@@ -141,18 +149,7 @@ impl Registry {
     /// only as far as the host that asked for them.
     pub async fn open(&self, upstream: &Upstream, url: &Url, authorized: bool) -> Result<reqwest::Response, Fault> {
         let entry = self.entry(upstream)?;
-        let mut at = entry.cx.url(url.as_str())?;
-        let home = at.origin();
-        for _ in 0..=MAX_REDIRECTS {
-            let mut call = entry.cx.get(at.as_str())?;
-            if authorized && at.origin() == home {
-                call = entry.provider.authorize(&entry.cx, call).await?;
-            }
-            let answer = call.timeout(Duration::from_hours(1)).open().await?;
-            let Some(next) = redirect(&at, &answer) else { return Ok(answer) };
-            at = entry.cx.url(next.as_str())?;
-        }
-        Err(Fault::refused(Kind::Garbled, "the result's address redirects without end"))
+        open(entry, url, authorized).await.map_err(|fault| entry.redaction.fault(fault))
     }
 
     /// Proves the credentials of an upstream by its cheapest call.
@@ -165,6 +162,21 @@ impl Registry {
         let missing = || Fault::refused(Kind::Account, format!("there is no adapter for {upstream}"));
         self.entries.get(upstream.as_str()).ok_or_else(missing)
     }
+}
+
+async fn open(entry: &Entry, url: &Url, authorized: bool) -> Result<reqwest::Response, Fault> {
+    let mut at = entry.cx.url(url.as_str())?;
+    let home = at.origin();
+    for _ in 0..=MAX_REDIRECTS {
+        let mut call = entry.cx.get(at.as_str())?;
+        if authorized && at.origin() == home {
+            call = entry.provider.authorize(&entry.cx, call).await?;
+        }
+        let answer = call.timeout(Duration::from_hours(1)).open().await?;
+        let Some(next) = redirect(&at, &answer) else { return Ok(answer) };
+        at = entry.cx.url(next.as_str())?;
+    }
+    Err(Fault::refused(Kind::Garbled, "the result's address redirects without end"))
 }
 
 /// Where an answer sends its reader on.
@@ -188,7 +200,7 @@ async fn bounded<T>(
     let span = tracing::debug_span!("upstream", upstream.id = %upstream, upstream.call = what);
     let begun = entry.cx.clock.now();
     let answer = match tokio::time::timeout(LONGEST_CALL, call.instrument(span)).await {
-        Ok(answer) => answer,
+        Ok(answer) => answer.map_err(|fault| entry.redaction.fault(fault)),
         Err(_) => Err(Fault::new(Kind::Down, Verdict::Unknown, "no answer in time")),
     };
     let took = (entry.cx.clock.now() - begun).as_seconds_f64();

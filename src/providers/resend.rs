@@ -24,10 +24,26 @@ pub fn is_remembered(cx: &Cx, task: &Task, life: Duration) -> bool {
 pub fn reconciled(answer: Result<Submitted, Fault>) -> Result<Reconciled, Fault> {
     match answer {
         Ok(Submitted::Accepted { handle, .. }) => Ok(Reconciled::Found(handle)),
-        Ok(Submitted::Done(_)) => Ok(Reconciled::Unsupported),
-        Err(Fault { kind: Kind::InvalidInput | Kind::Moderated, verdict: Verdict::Refused, .. }) => {
-            Ok(Reconciled::Absent)
+        // Whoever refuses the second sending need not have seen the first: a guard in front of the service refuses what it
+        // let pass before. To send it once more, under another key, could buy it twice.
+        Ok(Submitted::Done(_))
+        | Err(Fault { kind: Kind::InvalidInput | Kind::Moderated, verdict: Verdict::Refused, .. }) => {
+            Ok(Reconciled::Unsupported)
         }
         Err(fault) => Err(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_the_second_sending_says_nothing_about_the_first() {
+        for kind in [Kind::InvalidInput, Kind::Moderated] {
+            let answer = reconciled(Err(Fault::refused(kind, "no")));
+            assert!(matches!(answer, Ok(Reconciled::Unsupported)), "{answer:?}");
+        }
+        assert!(matches!(reconciled(Err(Fault::refused(Kind::Busy, "later"))), Err(fault) if fault.kind == Kind::Busy));
     }
 }

@@ -4,6 +4,7 @@
 //! step; what is sent is made from the generation, which no longer changes.
 
 pub mod schedule;
+mod seal;
 pub mod signature;
 mod store;
 
@@ -14,7 +15,11 @@ use rand::CryptoRng;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::domain::{AccountId, Clock, GenerationId, Timestamp};
+use crate::{
+    db::{Batcher, Database},
+    domain::{AccountId, Clock, GenerationId, Timestamp},
+};
+pub use seal::{Seal, SecretError};
 pub use store::{Attempted, Due, SecretRow};
 
 /// How long the old secret signs beside the new one after a rotation.
@@ -24,7 +29,13 @@ const ROTATION: TimeDelta = TimeDelta::hours(24);
 pub struct Webhooks {
     pool: PgPool,
     clock: Clock,
+    seal: Seal,
+    keeps: Batcher<(AccountId, Timestamp), Vec<SecretRow>>,
+    records: Batcher<store::Recorded, ()>,
 }
+
+/// How many items a batch has at most.
+const BATCH: usize = 128;
 
 /// Why a webhook is not sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +60,15 @@ pub struct Attempt {
 }
 
 impl Webhooks {
-    /// The outbox in this database.
-    pub fn new(pool: PgPool, clock: Clock) -> Self {
-        Self { pool, clock }
+    /// The outbox in this database, with secrets sealed so.
+    pub fn new(database: &Database, clock: Clock, seal: Seal) -> Self {
+        Self {
+            keeps: database.gather_reads(BATCH, store::live_secrets),
+            records: database.gather_writes(BATCH, store::record),
+            pool: database.pool.clone(),
+            clock,
+            seal,
+        }
     }
 
     /// Takes deliveries that are due, under a lease: `at_once` of an account at most, and none of those in `busy`, so
@@ -70,8 +87,8 @@ impl Webhooks {
     }
 
     /// Records an attempt and what follows from it: delivered, or due again, or given up (`next` is `None`).
-    pub async fn record(&self, due: &Due, lease: Uuid, attempt: &Attempt, next: Attempted) -> sqlx::Result<()> {
-        store::record(&self.pool, due, lease, attempt, next).await
+    pub async fn record(&self, due: &Due, lease: Uuid, attempt: Attempt, next: Attempted) -> anyhow::Result<()> {
+        Ok(self.records.run(store::Recorded { id: due.id, lease, attempt, next }).await??)
     }
 
     /// Makes a delivery due again, from the start of the schedule.
@@ -81,19 +98,50 @@ impl Webhooks {
     }
 
     /// The secrets that sign now, the current one first.
-    pub async fn secrets(&self, account: AccountId) -> sqlx::Result<Vec<SecretRow>> {
-        store::live_secrets(&self.pool, account, self.clock.now()).await
+    pub async fn secrets(&self, account: AccountId) -> Result<Vec<SecretRow>, SecretError> {
+        let mut secrets = self.keeps.run((account, self.clock.now())).await??;
+        for row in &mut secrets {
+            row.secret = self.seal.open(account, &row.secret)?;
+        }
+        Ok(secrets)
     }
 
     /// Makes a new secret; the old one goes on signing beside it for a day.
-    pub async fn rotate_secret(&self, account: AccountId, rng: &mut impl CryptoRng) -> sqlx::Result<SecretRow> {
+    pub async fn rotate_secret(&self, account: AccountId, rng: &mut impl CryptoRng) -> Result<SecretRow, SecretError> {
         let now = self.clock.now();
         let mut tx = self.pool.begin().await?;
         store::expire_secrets(&mut tx, account, now + ROTATION).await?;
         let secret = signature::new_secret(rng);
-        store::insert_secret(&mut tx, account, &secret, now).await?;
+        store::insert_secret(&mut tx, account, &self.seal.seal(account, &secret, rng)?, now).await?;
         tx.commit().await?;
         Ok(SecretRow { secret, created_at: now, expires_at: None })
+    }
+
+    /// Whether the secrets in the database can be read with the keys that are set: one of each key is tried. Says
+    /// whether those to come are sealed.
+    pub async fn check_secrets(&self) -> Result<bool, SecretError> {
+        for kept in store::secret_of_each_key(&self.pool, seal::SEALED).await? {
+            self.seal.open(kept.account, &kept.secret)?;
+        }
+        Ok(self.seal.prefix().is_some())
+    }
+
+    /// Checks all secrets, and seals with the current key what is plain or sealed with the previous one. Run at start.
+    pub async fn seal_secrets(&self, rng: &mut impl CryptoRng) -> Result<(), SecretError> {
+        self.check_secrets().await?;
+        let Some(prefix) = self.seal.prefix() else { return Ok(()) };
+        loop {
+            let mut tx = self.pool.begin().await?;
+            let others = store::lock_secrets_not_like(&mut tx, &prefix).await?;
+            for kept in &others {
+                let secret = self.seal.open(kept.account, &kept.secret)?;
+                store::replace_secret(&mut tx, kept.id, &self.seal.seal(kept.account, &secret, rng)?).await?;
+            }
+            tx.commit().await?;
+            if others.is_empty() {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -101,13 +149,15 @@ impl Webhooks {
 pub async fn make_secret(
     conn: &mut PgConnection,
     account: AccountId,
+    seal: &Seal,
     now: Timestamp,
     rng: &mut impl CryptoRng,
-) -> sqlx::Result<()> {
-    store::insert_secret(conn, account, &signature::new_secret(rng), now).await
+) -> Result<(), SecretError> {
+    let secret = seal.seal(account, &signature::new_secret(rng), rng)?;
+    Ok(store::insert_secret(conn, account, &secret, now).await?)
 }
 
 /// The current secret of an account.
-pub async fn current_secret(conn: &mut PgConnection, account: AccountId) -> sqlx::Result<String> {
-    store::current_secret(conn, account).await
+pub async fn current_secret(conn: &mut PgConnection, account: AccountId, seal: &Seal) -> Result<String, SecretError> {
+    seal.open(account, &store::current_secret(conn, account).await?)
 }

@@ -34,6 +34,13 @@ pub enum Attempted {
     Exhausted,
 }
 
+impl Attempted {
+    /// When it is due again.
+    pub const fn due_at(self) -> Option<Timestamp> {
+        if let Self::Rescheduled(at) = self { Some(at) } else { None }
+    }
+}
+
 /// A webhook secret.
 #[derive(Clone)]
 pub struct SecretRow {
@@ -101,39 +108,52 @@ pub(super) async fn claim(pool: &PgPool, claim: &Claim) -> sqlx::Result<Vec<Due>
         .collect())
 }
 
-pub(super) async fn record(
-    pool: &PgPool,
-    due: &Due,
-    lease: Uuid,
-    attempt: &Attempt,
-    next: Attempted,
-) -> sqlx::Result<()> {
-    let due_at = if let Attempted::Rescheduled(at) = next { Some(at) } else { None };
+/// An attempt on its way into the tables.
+#[derive(Clone, Debug)]
+pub(super) struct Recorded {
+    pub id: GenerationId,
+    pub lease: Uuid,
+    pub attempt: Attempt,
+    pub next: Attempted,
+}
+
+pub(super) async fn record(pool: PgPool, mut batch: Vec<Recorded>) -> sqlx::Result<Vec<()>> {
+    // Rows are locked in one order, so that two batches never wait for each other.
+    batch.sort_unstable_by_key(|recorded| recorded.id);
+    let status: Vec<_> = batch.iter().map(|recorded| recorded.attempt.status.map(i32::from)).collect();
+    let due_at: Vec<_> = batch.iter().map(|recorded| recorded.next.due_at()).collect();
+    let took = |recorded: &Recorded| i32::try_from(recorded.attempt.took.as_millis()).unwrap_or(i32::MAX);
     sqlx::query!(
         "
-        with recorded as (
+        with attempt as (
+            select d.generation_id, a.lease, a.status, a.delivered, a.due_at, a.at, a.duration_ms, a.outcome
+            from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::boolean[], $5::timestamptz[], $6::timestamptz[],
+                $7::integer[], $8::text[]) a (id, lease, status, delivered, due_at, at, duration_ms, outcome)
+            join delivery d on d.generation_id = a.id
+            order by d.generation_id for update of d
+        ), recorded as (
             -- Without the lease it was made due again meanwhile; what follows is then not this attempt's to say.
-            update delivery set attempts = attempts + 1, last_status = $3, delivered = delivered or $4,
-                round = case when lease = $2 then round + 1 else round end,
-                due_at = case when lease = $2 then $5 else due_at end, lease = nullif(lease, $2)
-            where generation_id = $1
-            returning attempts
+            update delivery d set attempts = d.attempts + 1, last_status = a.status, delivered = d.delivered or a.delivered,
+                round = case when d.lease = a.lease then d.round + 1 else d.round end,
+                due_at = case when d.lease = a.lease then a.due_at else d.due_at end, lease = nullif(d.lease, a.lease)
+            from attempt a where d.generation_id = a.generation_id
+            returning d.generation_id, d.attempts, a.at, a.duration_ms, a.status, a.outcome
         )
         insert into delivery_attempt (generation_id, attempt, at, duration_ms, status, outcome)
-        select $1, attempts, $6, $7, $3, $8 from recorded
+        select generation_id, attempts, at, duration_ms, status, outcome from recorded
         ",
-        due.id.uuid(),
-        lease,
-        attempt.status.map(i32::from),
-        next == Attempted::Delivered,
-        due_at,
-        attempt.at,
-        i32::try_from(attempt.took.as_millis()).unwrap_or(i32::MAX),
-        attempt.outcome
+        &batch.iter().map(|recorded| recorded.id.uuid()).collect::<Vec<_>>(),
+        &batch.iter().map(|recorded| recorded.lease).collect::<Vec<_>>(),
+        &status as &[Option<i32>],
+        &batch.iter().map(|recorded| recorded.next == Attempted::Delivered).collect::<Vec<_>>(),
+        &due_at as &[Option<Timestamp>],
+        &batch.iter().map(|recorded| recorded.attempt.at).collect::<Vec<_>>(),
+        &batch.iter().map(took).collect::<Vec<_>>(),
+        &batch.iter().map(|recorded| recorded.attempt.outcome.clone()).collect::<Vec<_>>()
     )
-    .execute(pool)
+    .execute(&pool)
     .await?;
-    Ok(())
+    Ok(vec![(); batch.len()])
 }
 
 pub(super) async fn redeliver(
@@ -153,19 +173,31 @@ pub(super) async fn redeliver(
     Ok(done.rows_affected() > 0)
 }
 
-pub(super) async fn live_secrets(pool: &PgPool, account: AccountId, now: Timestamp) -> sqlx::Result<Vec<SecretRow>> {
-    sqlx::query_as!(
-        SecretRow,
-        "
-        select secret, created_at, expires_at from webhook_secret
-        where account_id = $1 and (expires_at is null or expires_at > $2)
-        order by expires_at desc nulls first
-        ",
-        account.get(),
-        now
+/// The secrets of each of several accounts that sign at a moment, the current one first.
+pub(super) async fn live_secrets(
+    pool: PgPool,
+    batch: Vec<(AccountId, Timestamp)>,
+) -> sqlx::Result<Vec<Vec<SecretRow>>> {
+    let rows = sqlx::query!(
+        r#"
+        select a.item as "item!", s.secret, s.created_at, s.expires_at
+        from unnest($1::bigint[], $2::timestamptz[]) with ordinality a (account_id, at, item)
+        join webhook_secret s on s.account_id = a.account_id and (s.expires_at is null or s.expires_at > a.at)
+        order by s.expires_at desc nulls first
+        "#,
+        &batch.iter().map(|(account, _)| account.get()).collect::<Vec<_>>(),
+        &batch.iter().map(|(_, at)| *at).collect::<Vec<_>>()
     )
-    .fetch_all(pool)
-    .await
+    .fetch_all(&pool)
+    .await?;
+    let mut found: Vec<Vec<SecretRow>> = batch.iter().map(|_| Vec::new()).collect();
+    for row in rows {
+        let place = usize::try_from(row.item - 1).ok().and_then(|item| found.get_mut(item));
+        if let Some(secrets) = place {
+            secrets.push(SecretRow { secret: row.secret, created_at: row.created_at, expires_at: row.expires_at });
+        }
+    }
+    Ok(found)
 }
 
 pub(super) async fn current_secret(conn: &mut PgConnection, account: AccountId) -> sqlx::Result<String> {
@@ -203,5 +235,49 @@ pub(super) async fn insert_secret(
     )
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// A secret as it is kept.
+pub(super) struct Kept {
+    pub id: i64,
+    pub account: AccountId,
+    pub secret: String,
+}
+
+/// One sealed secret of each key; `sealed` is what they begin with, then comes the id of the key.
+pub(super) async fn secret_of_each_key(pool: &PgPool, sealed: &str) -> sqlx::Result<Vec<Kept>> {
+    sqlx::query_as!(
+        Kept,
+        r#"
+        select distinct on (split_part(substr(secret, length($1) + 1), ':', 1))
+            webhook_secret_id as id, account_id as "account: AccountId", secret
+        from webhook_secret where starts_with(secret, $1)
+        "#,
+        sealed
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Some secrets that begin otherwise; those that another process has in hand are left to it.
+pub(super) async fn lock_secrets_not_like(conn: &mut PgConnection, prefix: &str) -> sqlx::Result<Vec<Kept>> {
+    sqlx::query_as!(
+        Kept,
+        r#"
+        select webhook_secret_id as id, account_id as "account: AccountId", secret
+        from webhook_secret where not starts_with(secret, $1)
+        limit 500 for update skip locked
+        "#,
+        prefix
+    )
+    .fetch_all(conn)
+    .await
+}
+
+pub(super) async fn replace_secret(conn: &mut PgConnection, id: i64, secret: &str) -> sqlx::Result<()> {
+    sqlx::query!("update webhook_secret set secret = $2 where webhook_secret_id = $1", id, secret)
+        .execute(conn)
+        .await?;
     Ok(())
 }

@@ -59,9 +59,9 @@ async fn attempt(app: &App, lease: Uuid, due: &Due) -> anyhow::Result<Option<Tim
     let next = verdict(app, due.round + 1, status);
     metrics::counter!("doitong_webhook_attempts_total", "delivered" => (next == Attempted::Delivered).to_string())
         .increment(1);
-    app.webhooks.record(due, lease, &Attempt { at: begun, took, status, outcome }, next).await?;
+    app.webhooks.record(due, lease, Attempt { at: begun, took, status, outcome }, next).await?;
     app.bus.tell_changed([due.id]);
-    Ok(if let Attempted::Rescheduled(at) = next { Some(at) } else { None })
+    Ok(next.due_at())
 }
 
 /// What follows from the receiver's status after so many attempts.
@@ -81,6 +81,7 @@ async fn post(app: &App, due: &Due, body: &[u8]) -> anyhow::Result<(Option<u16>,
     for secret in app.webhooks.secrets(due.account).await? {
         signatures.push(signature::sign(&secret.secret, &id, now, body)?);
     }
+    anyhow::ensure!(!signatures.is_empty(), "the account has no webhook secret to sign with");
     let Ok(url) = Url::parse(&due.url) else { return Ok((None, "the address is no URL".to_owned())) };
     let request = match app.egress.request(Method::POST, url) {
         Ok(request) => request,

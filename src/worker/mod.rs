@@ -7,6 +7,7 @@ mod deliver;
 mod retry;
 mod shares;
 mod step;
+mod stop;
 mod store_result;
 mod upkeep;
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use rand::RngExt as _;
 use serde_json::Value;
 
@@ -24,11 +24,9 @@ use crate::{
         state::{self, Act, Detour, Next, Recopy, Time, Trouble, Uncopied},
     },
     media::KeepError,
-    providers::{Handle, Reconciled, Submitted, Task},
+    providers::{Handle, Submitted, Task},
 };
 
-/// Times that telling an upstream to stop is tried.
-const STOP_TRIES: u32 = 5;
 /// Times that bytes in hand are offered to a media store that fails; about three minutes.
 const IN_HAND_TRIES: u32 = 10;
 /// The wait before an upstream is asked again for results that it has already told, as so many failures have it.
@@ -264,9 +262,7 @@ impl Work {
     }
 
     async fn look(&self, progress: Option<u8>, failures: u32) -> anyhow::Result<Option<Timestamp>> {
-        let elapsed = self.job.submitted_at.and_then(|at| (self.now() - at).to_std().ok()).unwrap_or_default();
-        let wait = self.app.config.worker.scaled(retry::next_look(elapsed, self.expected(), self.pause()));
-        let due_at = self.until_deadline(self.now() + delta(wait));
+        let due_at = self.until_deadline(self.now() + delta(self.next_wait()));
         Ok(self.advance(Change::Look { due_at, progress, failures }, &[]).await?.unwrap_or_default())
     }
 
@@ -381,37 +377,6 @@ impl Work {
         }
     }
 
-    /// The generation has ended before its upstream: tell it, where it can be told.
-    async fn stop(&self) -> anyhow::Result<Option<Timestamp>> {
-        let (registry, upstream) = (&self.app.registry, &self.job.upstream);
-        let handle = match &self.job.handle {
-            Some(handle) => Ok(Some(handle.clone())),
-            // To look for it would start it.
-            None if registry.resends(upstream, &self.task) => Ok(None),
-            None => registry.reconcile(upstream, &self.task).await.map(|answer| match answer {
-                Reconciled::Found(handle) => Some(handle),
-                Reconciled::Absent | Reconciled::Unsupported => None,
-            }),
-        };
-        let told = match handle {
-            Ok(Some(handle)) => registry.cancel(upstream, &self.task, &handle).await.map(drop),
-            Ok(None) => Ok(()),
-            Err(fault) => Err(fault),
-        };
-        let failures = self.job.failures + 1;
-        match told {
-            Err(fault) if failures < STOP_TRIES => {
-                let due_at = self.now() + delta(self.back_off(failures, fault.retry_after));
-                let _ = self.app.jobs.put_back(self.job.id, self.lease, due_at, failures).await?;
-                Ok(Some(due_at))
-            }
-            _ => {
-                self.app.jobs.forget(self.job.id, self.lease).await?;
-                Ok(None)
-            }
-        }
-    }
-
     async fn fail(
         &self,
         failure: Failure,
@@ -440,8 +405,7 @@ impl Work {
     }
 
     async fn write(&self, change: &Change, attempts: &[Attempt]) -> anyhow::Result<Result<(), LeaseLost>> {
-        insist(|| self.app.jobs.advance(&self.job, self.lease, change, attempts).map_err(anyhow::Error::from).boxed())
-            .await
+        insist(|| self.app.jobs.advance(&self.job, self.lease, change, attempts).boxed()).await
     }
 
     fn attempt(&self, started_at: Timestamp, answer: &Result<Submitted, Fault>) -> Attempt {
@@ -486,7 +450,7 @@ impl Work {
         self.app.clock.now()
     }
 
-    fn is_late(&self) -> bool {
+    pub(super) fn is_late(&self) -> bool {
         self.job.deadline_at.is_some_and(|deadline| deadline <= self.now())
     }
 
@@ -509,6 +473,12 @@ impl Work {
         }
     }
 
+    /// The wait before the next look at a run.
+    pub(super) fn next_wait(&self) -> Duration {
+        let elapsed = self.job.submitted_at.and_then(|at| (self.now() - at).to_std().ok()).unwrap_or_default();
+        self.app.config.worker.scaled(retry::next_look(elapsed, self.expected(), self.pause()))
+    }
+
     /// How long the upstream wants to be left alone between two looks.
     fn pause(&self) -> Duration {
         let catalog = self.app.catalog();
@@ -524,11 +494,11 @@ impl Work {
         self.now() + delta(self.app.config.worker.scaled(patience))
     }
 
-    fn deadline(&self) -> Duration {
+    pub(super) fn deadline(&self) -> Duration {
         self.app.deadline_of(&RouteId(self.job.route.clone()))
     }
 
-    fn back_off(&self, failures: u32, asked: Option<Duration>) -> Duration {
+    pub(super) fn back_off(&self, failures: u32, asked: Option<Duration>) -> Duration {
         self.app.config.worker.scaled(retry::back_off(failures, asked, jitter()))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -9,11 +10,18 @@ use std::{
 };
 
 use axum::{Router, response::Redirect, routing::get};
-use doitong::egress::{Egress, Refused};
+use doitong::{
+    domain::{Plan, Verdict, fault::Kind},
+    egress::{Egress, Refused},
+    media::{Inputs, Store},
+};
 use reqwest::{
     Method,
     dns::{Addrs, Name, Resolve, Resolving},
 };
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
 
 /// Answers each question with the next line of a script; stays at the last.
 struct Script(Vec<&'static [&'static str]>, AtomicUsize);
@@ -113,4 +121,60 @@ async fn redirects_are_not_followed() {
     let egress = Egress::new(true).unwrap();
     let answer = call(&egress, &format!("http://{address}/away")).await.unwrap();
     assert_eq!(answer.status(), 307);
+}
+
+const REFUSED: &str = include_str!("../fixtures/egress/refused.txt");
+const PUBLIC: &str = include_str!("../fixtures/egress/public.txt");
+
+fn urls(text: &'static str) -> Vec<&'static str> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
+/// What a quote says of a request with this address as its webhook, and as its input file.
+async fn asked(app: &TestApp, url: &str) -> [Value; 2] {
+    let picture =
+        |image: &str| json!({ "type": "VIDEO", "provider": "kling", "input": { "text": "x", "image": image } });
+    let mut hooked = picture("https://example.com/a.png");
+    hooked["webhookUrl"] = url.into();
+    let query = "query Q($input: GenerateInput!) { quote(input: $input) { creditCost } }";
+    let ask = async |input: Value| app.graphql(query, json!({ "input": input })).await;
+    [ask(hooked).await, ask(picture(url)).await]
+}
+
+#[tokio::test]
+async fn the_whole_corpus_is_refused_for_webhooks_and_input_files_alike() {
+    let app = TestApp::with(Plan::Pro, |config, _| config.network.allow_private = Some(false)).await;
+    let refused = urls(REFUSED);
+    assert!(refused.len() >= 200, "{}", refused.len());
+    for url in refused {
+        for (answer, field) in asked(&app, url).await.into_iter().zip(["webhookUrl", "input.image"]) {
+            let error = &answer["errors"][0]["extensions"];
+            let said = [&error["code"], &error["reason"], &error["field"]];
+            assert_eq!(said, ["INVALID_INPUT", "URL", field], "{url}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_public_address_is_refused_for_either() {
+    let app = TestApp::with(Plan::Pro, |config, _| config.network.allow_private = Some(false)).await;
+    for url in urls(PUBLIC) {
+        for answer in asked(&app, url).await {
+            assert!(answer["data"]["quote"]["creditCost"].is_number(), "{url}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_worker_reads_no_input_file_of_the_corpus() {
+    let inputs = Inputs::new(
+        Arc::new(Store::open("memory:///", Path::new(env!("CARGO_TARGET_TMPDIR")), None).unwrap()),
+        Egress::new(false).unwrap(),
+    );
+    for url in urls(REFUSED) {
+        for fault in [inputs.read(url).await.map(drop), inputs.reachable(url, true).await.map(drop)] {
+            let fault = fault.unwrap_err();
+            assert_eq!((fault.kind, fault.verdict), (Kind::InvalidInput, Verdict::Refused), "{url}: {fault}");
+        }
+    }
 }

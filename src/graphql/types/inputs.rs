@@ -227,7 +227,7 @@ pub struct ImageCreateInput {
     /// The same seed gives a similar result, where the model takes one.
     pub seed: Option<i64>,
     /// How many pictures.
-    pub n: Option<i32>,
+    pub n: Option<i64>,
     /// `png`, `jpeg`, `webp`.
     pub format: Option<String>,
     /// The picture to work on.

@@ -44,7 +44,7 @@ pub(in crate::jobs) struct Admitted {
 }
 
 /// Decides on a batch of requests, each for itself, in one statement.
-pub(in crate::jobs) async fn admit(pool: &PgPool, batch: &[Admission]) -> sqlx::Result<Vec<Admitted>> {
+pub(in crate::jobs) async fn admit(pool: PgPool, batch: Vec<Admission>) -> sqlx::Result<Vec<Admitted>> {
     let Some(now) = batch.iter().map(|admission| admission.now).max() else { return Ok(Vec::new()) };
     let each = |value: fn(&Admission) -> String| batch.iter().map(value).collect::<Vec<_>>();
     let json = |value: fn(&Admission) -> Value| batch.iter().map(value).collect::<Vec<_>>();
@@ -83,7 +83,7 @@ pub(in crate::jobs) async fn admit(pool: &PgPool, batch: &[Admission]) -> sqlx::
             as &[Option<String>],
         &batch.iter().map(|admission| column(admission.submission.choice.estimated_seconds)).collect::<Vec<_>>()
     )
-    .fetch_all(pool)
+    .fetch_all(&pool)
     .await?;
     if rows.len() != batch.len() {
         return Err(sqlx::Error::RowNotFound);

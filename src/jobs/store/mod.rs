@@ -1,6 +1,7 @@
 //! Every statement on generations and jobs. The caller owns the time; each guarded update names its lease.
 
 mod admit;
+pub(super) mod advance;
 mod read;
 mod settle;
 mod work;
@@ -9,10 +10,10 @@ use sqlx::PgPool;
 
 use crate::domain::{Mode, Timestamp, Upstream};
 pub(super) use admit::{Admission, AdmissionOutcome, Admitted, admit, find_key};
-pub(super) use read::{Lookup, find_many, list};
+pub(super) use read::{Found, Listing, Lookup, find_many, list};
 pub(super) use settle::{Settled, Settlement, settle};
 pub use work::Claimed;
-pub(super) use work::{advance, claim, delete_stopping, intend, note_late_handle, prolong, put_back};
+pub(super) use work::{claim, delete_stopping, note_late_handle, note_late_success, prolong};
 
 /// Where a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, sqlx::Type)]
@@ -71,6 +72,7 @@ pub(super) async fn keep_house(pool: &PgPool, now: Timestamp, retention_months: 
     sqlx::query!("select make_generation_partitions(($1::timestamptz at time zone 'UTC')::date, 3)::text as made", now)
         .fetch_one(pool)
         .await?;
+    sqlx::query!("select forget_far_future($1)::text as forgotten", now).fetch_one(pool).await?;
     if retention_months > 0 {
         sqlx::query!("select drop_generation_partitions($1, $2)::text as dropped", now, column(retention_months))
             .fetch_one(pool)

@@ -11,6 +11,7 @@ use crate::{
         output::Asset,
     },
     jobs::{Attempt, Failure, Filter, Generation, Webhook},
+    limits::Allowance,
 };
 
 /// A generation to look up.
@@ -19,10 +20,15 @@ pub(in crate::jobs) struct Lookup {
     pub account: AccountId,
     pub mode: Mode,
     pub id: GenerationId,
+    pub now: Timestamp,
 }
 
+/// A generation, and what its account has left: who reads is told both.
+pub(in crate::jobs) type Found = (Generation, Allowance);
+
 /// Looks generations up, each in its caller's account.
-pub(in crate::jobs) async fn find_many(pool: &PgPool, batch: &[Lookup]) -> sqlx::Result<Vec<Option<Generation>>> {
+pub(in crate::jobs) async fn find_many(pool: PgPool, batch: Vec<Lookup>) -> sqlx::Result<Vec<Option<Found>>> {
+    let Some(now) = batch.iter().map(|lookup| lookup.now).max() else { return Ok(Vec::new()) };
     let rows = sqlx::query_as!(
         GenerationRow,
         r#"
@@ -36,22 +42,29 @@ pub(in crate::jobs) async fn find_many(pool: &PgPool, batch: &[Lookup]) -> sqlx:
                 select count(*) from job w where w.account_id = j.account_id and w.mode = j.mode and w.stage = 'waiting'
                     and w.generation_id <= j.generation_id
             ) end as queue_position,
-            d.attempts as "delivery_attempts?", d.delivered as "delivered?", d.last_status, d.due_at
+            d.attempts as "delivery_attempts?", d.delivered as "delivered?", d.last_status, d.due_at,
+            p.per_minute, p.daily, p.available as "available: Credits",
+            greatest(0, p.minute_level
+                - greatest(0, extract(epoch from $4 - p.minute_at)::double precision) * p.per_minute / 60) as "level!",
+            case when p.day < ($4 at time zone 'UTC')::date then 0 else p.day_count end as "day_count!"
         from unnest($1::bigint[], $2::text[], $3::uuid[]) with ordinality l (account_id, mode, generation_id, item)
         join generation g on g.account_id = l.account_id and g.generation_id = l.generation_id and g.mode = l.mode
+        join purse p on p.account_id = l.account_id and p.mode = l.mode
         left join job j on j.generation_id = g.generation_id and j.stage <> 'stopping'
         left join delivery d on d.generation_id = g.generation_id
         "#,
         &batch.iter().map(|lookup| lookup.account.get()).collect::<Vec<_>>(),
         &batch.iter().map(|lookup| lookup.mode.as_str().to_owned()).collect::<Vec<_>>(),
-        &batch.iter().map(|lookup| lookup.id.uuid()).collect::<Vec<_>>()
+        &batch.iter().map(|lookup| lookup.id.uuid()).collect::<Vec<_>>(),
+        now
     )
-    .fetch_all(pool)
+    .fetch_all(&pool)
     .await?;
-    let mut found: Vec<Option<Generation>> = batch.iter().map(|_| None).collect();
+    let mut found: Vec<Option<Found>> = batch.iter().map(|_| None).collect();
     for row in rows {
         if let Some(place) = usize::try_from(row.item - 1).ok().and_then(|item| found.get_mut(item)) {
-            *place = Some(row.into());
+            let allowance = row.allowance();
+            *place = Some((row.into(), allowance));
         }
     }
     Ok(found)
@@ -88,6 +101,23 @@ struct GenerationRow {
     delivered: Option<bool>,
     last_status: Option<i32>,
     due_at: Option<Timestamp>,
+    per_minute: i32,
+    daily: Option<i32>,
+    available: Credits,
+    level: f64,
+    day_count: i32,
+}
+
+impl GenerationRow {
+    fn allowance(&self) -> Allowance {
+        Allowance {
+            per_minute: number(self.per_minute),
+            minute_level: self.level,
+            daily: self.daily.map(number),
+            day_count: number(self.day_count),
+            available: self.available,
+        }
+    }
 }
 
 impl From<GenerationRow> for Generation {
@@ -130,14 +160,18 @@ impl From<GenerationRow> for Generation {
     }
 }
 
+/// A part of a list.
+pub(in crate::jobs) struct Listing<'a> {
+    pub caller: &'a Caller,
+    pub filter: &'a Filter,
+    pub after: Option<GenerationId>,
+    pub limit: i64,
+    pub now: Timestamp,
+}
+
 /// A caller's generations, newest first.
-pub(in crate::jobs) async fn list(
-    pool: &PgPool,
-    caller: &Caller,
-    filter: &Filter,
-    after: Option<GenerationId>,
-    limit: i64,
-) -> sqlx::Result<Vec<Generation>> {
+pub(in crate::jobs) async fn list(pool: &PgPool, listing: &Listing<'_>) -> sqlx::Result<Vec<Generation>> {
+    let Listing { caller, filter, after, limit, now } = *listing;
     let ids = sqlx::query_scalar!(
         r#"
         select generation_id as "id: GenerationId" from generation
@@ -157,6 +191,8 @@ pub(in crate::jobs) async fn list(
     )
     .fetch_all(pool)
     .await?;
-    let lookups: Vec<_> = ids.into_iter().map(|id| Lookup { account: caller.account, mode: caller.mode, id }).collect();
-    Ok(find_many(pool, &lookups).await?.into_iter().flatten().collect())
+    let lookups: Vec<_> =
+        ids.into_iter().map(|id| Lookup { account: caller.account, mode: caller.mode, id, now }).collect();
+    let found = find_many(pool.clone(), lookups).await?;
+    Ok(found.into_iter().flatten().map(|(generation, _)| generation).collect())
 }

@@ -72,7 +72,7 @@ impl Settlement {
 }
 
 /// Ends a batch of generations, each all or nothing.
-pub(in crate::jobs) async fn settle(pool: &PgPool, batch: &[Settlement]) -> sqlx::Result<Vec<Settled>> {
+pub(in crate::jobs) async fn settle(pool: PgPool, batch: Vec<Settlement>) -> sqlx::Result<Vec<Settled>> {
     let Some(now) = batch.iter().map(|settlement| settlement.now).max() else { return Ok(Vec::new()) };
     let failure = |value: fn(&Failure) -> Option<String>| -> Vec<Option<String>> {
         batch.iter().map(|settlement| settlement.failure.as_ref().and_then(value)).collect()
@@ -97,7 +97,7 @@ pub(in crate::jobs) async fn settle(pool: &PgPool, batch: &[Settlement]) -> sqlx
         &batch.iter().map(|settlement| settlement.attempts.clone()).collect::<Vec<_>>() as &[Option<Value>],
         &batch.iter().map(|settlement| settlement.stop_at).collect::<Vec<_>>() as &[Option<Timestamp>]
     )
-    .fetch_all(pool)
+    .fetch_all(&pool)
     .await?;
     let items = 1..=i32::try_from(batch.len()).unwrap_or(i32::MAX);
     Ok(items.map(|item| Settled { ended: ended.contains(&item) }).collect())

@@ -1,13 +1,13 @@
 //! What workers do to jobs, under their leases.
 
 use serde_json::Value;
-use sqlx::{PgPool, postgres::PgQueryResult, types::Json};
+use sqlx::{PgPool, types::Json};
 
-use super::{Stage, column, number, served_by};
+use super::{Stage, column, number};
 use crate::{
-    catalog::{Asked, Choice},
+    catalog::Asked,
     domain::{AccountId, Credits, GenerationId, Mode, ModelId, ProviderId, Timestamp, Upstream, output::Outputs},
-    jobs::{Attempt, Change, Lease},
+    jobs::{Attempt, Lease},
     providers::Handle,
 };
 
@@ -153,200 +153,6 @@ pub(in crate::jobs) async fn prolong(
     Ok(done.rows_affected() > 0)
 }
 
-pub(in crate::jobs) async fn intend(
-    pool: &PgPool,
-    id: GenerationId,
-    lease: Lease,
-    now: Timestamp,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "
-        update job set stage = 'submitting', submits = submits + 1, submitted_at = $3
-        where generation_id = $1 and lease = $2 and stage = 'ready'
-        ",
-        id.uuid(),
-        lease.0,
-        now
-    )
-    .execute(pool)
-    .await?;
-    Ok(done.rows_affected() > 0)
-}
-
-/// Gives a job back as it is, for later.
-pub(in crate::jobs) async fn put_back(
-    pool: &PgPool,
-    id: GenerationId,
-    lease: Lease,
-    due_at: Timestamp,
-    failures: u32,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "update job set due_at = $3, lease = null, failures = $4 where generation_id = $1 and lease = $2",
-        id.uuid(),
-        lease.0,
-        due_at,
-        column(failures)
-    )
-    .execute(pool)
-    .await?;
-    Ok(done.rows_affected() > 0)
-}
-
-/// Makes a change in a job that goes on, if the lease still holds.
-pub(in crate::jobs) async fn advance(
-    pool: &PgPool,
-    job: &Claimed,
-    lease: Lease,
-    change: &Change,
-    attempts: &[Attempt],
-    now: Timestamp,
-) -> sqlx::Result<bool> {
-    let update = Update { pool, job, lease, attempts: serde_json::to_value(attempts).unwrap_or_default(), now };
-    let done = match change {
-        Change::Accepted { handle, due_at, deadline_at } => update.accepted(handle, *due_at, *deadline_at).await?,
-        Change::Look { due_at, progress, failures } => update.look(*due_at, *progress, *failures).await?,
-        Change::Store { outputs } => update.store(outputs).await?,
-        Change::Resubmit { due_at, patience_until } => update.resubmit(*due_at, *patience_until).await?,
-        Change::FailOver { to, patience_until } => update.fail_over(to, *patience_until).await?,
-    };
-    Ok(done.rows_affected() > 0)
-}
-
-/// A change on its way into the tables.
-struct Update<'a> {
-    pool: &'a PgPool,
-    job: &'a Claimed,
-    lease: Lease,
-    attempts: Value,
-    now: Timestamp,
-}
-
-impl Update<'_> {
-    async fn accepted(
-        &self,
-        handle: &Handle,
-        due_at: Timestamp,
-        deadline_at: Timestamp,
-    ) -> sqlx::Result<PgQueryResult> {
-        sqlx::query!(
-            "
-            with changed as (
-                update job set stage = 'running', handle = $4, due_at = $5, deadline_at = $6, lease = null,
-                    failures = 0, patience_until = null
-                where generation_id = $1 and lease = $3 and stage = 'submitting'
-                returning generation_id
-            )
-            update generation g set status = 'PROCESSING', started_at = coalesce(g.started_at, $7), attempts = $8
-            from changed where g.account_id = $2 and g.generation_id = changed.generation_id
-            ",
-            self.job.id.uuid(),
-            self.job.account.get(),
-            self.lease.0,
-            handle.0,
-            due_at,
-            deadline_at,
-            self.now,
-            self.attempts
-        )
-        .execute(self.pool)
-        .await
-    }
-
-    async fn look(&self, due_at: Timestamp, progress: Option<u8>, failures: u32) -> sqlx::Result<PgQueryResult> {
-        sqlx::query!(
-            "
-            update job set due_at = $3, lease = null, failures = $4, progress = greatest(progress, $5),
-                stage = 'running', outputs = null
-            where generation_id = $1 and lease = $2 and stage in ('running', 'storing')
-            ",
-            self.job.id.uuid(),
-            self.lease.0,
-            due_at,
-            column(failures),
-            progress.map(i16::from)
-        )
-        .execute(self.pool)
-        .await
-    }
-
-    /// The lease goes on: the copying begins at once.
-    async fn store(&self, outputs: &Outputs) -> sqlx::Result<PgQueryResult> {
-        sqlx::query!(
-            "
-            with changed as (
-                update job set stage = 'storing', outputs = $4, failures = 0, patience_until = null
-                where generation_id = $1 and lease = $3 and stage in ('submitting', 'running')
-                returning generation_id, submitted_at
-            )
-            update generation g set status = 'PROCESSING', started_at = coalesce(g.started_at, changed.submitted_at),
-                attempts = $5
-            from changed where g.account_id = $2 and g.generation_id = changed.generation_id
-            ",
-            self.job.id.uuid(),
-            self.job.account.get(),
-            self.lease.0,
-            serde_json::to_value(outputs).unwrap_or_default(),
-            self.attempts
-        )
-        .execute(self.pool)
-        .await
-    }
-
-    async fn resubmit(&self, due_at: Timestamp, patience_until: Timestamp) -> sqlx::Result<PgQueryResult> {
-        sqlx::query!(
-            "
-            with changed as (
-                update job set stage = 'ready', due_at = $4, lease = null, patience_until = $5
-                where generation_id = $1 and lease = $3 and stage in ('ready', 'submitting')
-                returning generation_id
-            )
-            update generation g set attempts = $6
-            from changed where g.account_id = $2 and g.generation_id = changed.generation_id
-            ",
-            self.job.id.uuid(),
-            self.job.account.get(),
-            self.lease.0,
-            due_at,
-            patience_until,
-            self.attempts
-        )
-        .execute(self.pool)
-        .await
-    }
-
-    async fn fail_over(&self, to: &Choice, patience_until: Timestamp) -> sqlx::Result<PgQueryResult> {
-        sqlx::query!(
-            "
-            with changed as (
-                update job set stage = 'ready', due_at = $4, lease = null, patience_until = $5, upstream = $6
-                where generation_id = $1 and lease = $3 and stage in ('ready', 'submitting')
-                returning generation_id
-            )
-            update generation g set attempts = $7, provider = $8, model = $9, route = $10, upstream = $6, prompt = $11,
-                options = $12, adjustments = $13, estimated_seconds = $14
-            from changed where g.account_id = $2 and g.generation_id = changed.generation_id
-            ",
-            self.job.id.uuid(),
-            self.job.account.get(),
-            self.lease.0,
-            self.now,
-            patience_until,
-            served_by(self.job.mode, &to.upstream),
-            self.attempts,
-            to.provider.as_str(),
-            to.model.as_str(),
-            to.route.0,
-            to.text,
-            Value::Object(to.options.clone()),
-            serde_json::to_value(&to.adjustments).unwrap_or_default(),
-            column(to.estimated_seconds)
-        )
-        .execute(self.pool)
-        .await
-    }
-}
-
 pub(in crate::jobs) async fn delete_stopping(pool: &PgPool, id: GenerationId, lease: Lease) -> sqlx::Result<()> {
     sqlx::query!("delete from job where generation_id = $1 and lease = $2 and stage = 'stopping'", id.uuid(), lease.0)
         .execute(pool)
@@ -372,4 +178,29 @@ pub(in crate::jobs) async fn note_late_handle(
     .execute(pool)
     .await?;
     Ok(())
+}
+
+/// The generation stays as it ended; only what its attempts tell changes.
+pub(in crate::jobs) async fn note_late_success(
+    pool: &PgPool,
+    job: &Claimed,
+    lease: Lease,
+    attempts: &[Attempt],
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "
+        with stopped as (
+            delete from job where generation_id = $1 and lease = $3 and stage = 'stopping' returning generation_id
+        )
+        update generation g set attempts = $4 from stopped
+        where g.account_id = $2 and g.generation_id = $1 and g.status = 'FAILED'
+        ",
+        job.id.uuid(),
+        job.account.get(),
+        lease.0,
+        serde_json::to_value(attempts).unwrap_or_default()
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }

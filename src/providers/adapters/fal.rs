@@ -24,7 +24,7 @@ use crate::{
     },
     providers::{
         Call, Cancelled, Cx, Handle, Progress, Provider, Reply, Submitted, Task, hosted,
-        http::{excerpt, preparing},
+        http::{excerpt, preparing, unreadable},
     },
 };
 
@@ -143,7 +143,9 @@ fn links(handle: &Handle) -> Result<Links, Fault> {
 /// What the result says: files, the model's own refusal, or that it is not there yet.
 fn outcome(reply: &Reply) -> Result<Progress, Fault> {
     if reply.is_success() {
-        return Ok(from_wire(&reply.json()?));
+        let answer: Value = reply.json()?;
+        let is_answer = answer.as_object().is_some_and(|fields| !fields.is_empty());
+        return if is_answer { Ok(from_wire(&answer)) } else { Err(unreadable()) };
     }
     let Some(trouble) = reply.json::<Trouble>().ok().filter(|trouble| trouble.detail.is_some()) else {
         return Err(classify(reply));

@@ -21,34 +21,34 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A data directory, and the folder around it for files of a test.
-struct Home {
+pub struct Home {
     folder: TempDir,
-    variables: Vec<(&'static str, String)>,
+    variables: Vec<(String, String)>,
 }
 
 /// What a command said.
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Home {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
     }
 
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.variables.push((name, value.into()));
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.variables.push((name.into(), value.into()));
         self
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Nothing of the environment but where programs are: neither a database nor credentials.
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_doitong"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("DOITONG_DATA_DIR", self.file("data")).envs(self.variables.iter().cloned());
@@ -56,14 +56,14 @@ impl Home {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub fn run(&self, args: &[&str]) -> Ran {
         let output = self.command(args).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ran { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
     /// The JSON that a command prints.
-    fn json(&self, args: &[&str]) -> Value {
+    pub fn json(&self, args: &[&str]) -> Value {
         let ran = self.run(args);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{args:?}");
         assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
@@ -71,7 +71,7 @@ impl Home {
     }
 
     /// The one line that a command fails with.
-    fn error(&self, args: &[&str]) -> String {
+    pub fn error(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{args:?}");
         assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
@@ -79,7 +79,7 @@ impl Home {
         ran.stderr
     }
 
-    fn serve(&self, args: &[&str]) -> Served {
+    pub fn serve(&self, args: &[&str]) -> Served {
         let log = self.file("log");
         let mut command = self.command(&[&["serve"], args].concat());
         command.stdout(Stdio::piped()).stderr(File::options().create(true).append(true).open(&log).unwrap());
@@ -93,13 +93,13 @@ impl Home {
     }
 
     /// The process of the private PostgreSQL, if it runs.
-    fn server(&self) -> Option<Pid> {
+    pub fn server(&self) -> Option<Pid> {
         let text = fs::read_to_string(self.file("data/postgres/postmaster.pid")).ok()?;
         let pid = Pid::from_raw(text.lines().next()?.parse().ok()?)?;
         test_kill_process(pid).is_ok().then_some(pid)
     }
 
-    fn has_server(&self) -> bool {
+    pub fn has_server(&self) -> bool {
         self.server().is_some()
     }
 }
@@ -114,43 +114,59 @@ impl Drop for Home {
 }
 
 /// A process that serves.
-struct Served {
-    child: Child,
+pub struct Served {
+    pub child: Child,
     lines: BufReader<ChildStdout>,
     log: PathBuf,
-    url: String,
+    pub url: String,
 }
 
 impl Served {
-    fn line(&mut self) -> String {
+    pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    fn ended(&mut self) -> ExitStatus {
+    pub fn ended(&mut self) -> ExitStatus {
         eventually(|| self.child.try_wait().unwrap())
     }
 
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         self.signal(Signal::TERM);
         assert_eq!(self.ended().code(), Some(0), "{}", self.log());
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it listens: host and port.
+    pub fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
+    }
+
+    /// The most memory that the process has had, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// The status and the body of an answer.
-    fn get(&self, path: &str) -> (u16, String) {
+    pub fn get(&self, path: &str) -> (u16, String) {
         curl(&[&format!("{}{path}", self.url)])
     }
 
-    fn ask(&self, key: &str, query: &str) -> (u16, Value) {
+    pub fn ask(&self, key: &str, query: &str) -> (u16, Value) {
         let (authorization, body) = (format!("Authorization: Bearer {key}"), serde_json::json!({ "query": query }));
         let json = "Content-Type: application/json";
         let url = format!("{}/graphql", self.url);
@@ -177,7 +193,7 @@ fn curl(args: &[&str]) -> (u16, String) {
     (status.parse().unwrap(), body.to_owned())
 }
 
-fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {

@@ -5,6 +5,7 @@ pub mod clients;
 mod dialect;
 mod document;
 mod errors;
+mod foreign;
 mod graphiql;
 mod headers;
 mod limits;

@@ -16,10 +16,10 @@ use crate::support::TestApp;
 
 const WATCH: &str = "subscription W($id: ID!) { generationUpdated(id: $id) { status progress } }";
 
-struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(super) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
-    async fn open(app: &TestApp, path: &str) -> Self {
+    pub async fn open(app: &TestApp, path: &str) -> Self {
         Self::speaking(app, path, Some("graphql-transport-ws"), None).await
     }
 
@@ -43,11 +43,11 @@ impl Socket {
         socket
     }
 
-    async fn init(&mut self, key: &str) {
+    pub async fn init(&mut self, key: &str) {
         self.send(json!({"type": "connection_init", "payload": {"authorization": format!("Bearer {key}")}})).await;
     }
 
-    async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
+    pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
         self.send(json!({"type": "subscribe", "id": id, "payload": {"query": query, "variables": variables}})).await;
     }
 
@@ -60,7 +60,7 @@ impl Socket {
     }
 
     /// The next message, or the code that the connection is closed with.
-    async fn next(&mut self) -> Value {
+    pub async fn next(&mut self) -> Value {
         match tokio::time::timeout(Duration::from_secs(30), self.0.next()).await.unwrap() {
             Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
             Some(Ok(Message::Close(Some(frame)))) => u16::from(frame.code).into(),

@@ -4,7 +4,7 @@ use doitong::{
     accounts::Agreed,
     domain::{Mode, Plan},
 };
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use serde_json::json;
 
 use crate::support::{Answer, IMAGE_COST, TestApp, image};
@@ -91,5 +91,34 @@ async fn callers_of_many_accounts_do_not_block_each_other() {
     let answers = join_all((0..96).map(|n| app.ask_as(&keys[n % 8], None, image(&n.to_string())))).await;
     assert_eq!(admitted(&answers), 80);
     assert_eq!(app.count("select count(*) from purse where mode = 'test' and running = 1 and waiting = 9").await, 8);
+    app.audit().await;
+}
+
+/// So many operations may be under way at once.
+const UNDER_WAY: usize = 256;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_more_than_can_be_answered_soon_is_refused_at_once_and_the_rest_is_served() {
+    let app = TestApp::on(Plan::Enterprise).await;
+    let plenty = Agreed { per_minute: Some(1_000), concurrent: Some(1_000), daily: None, queued: Some(1_000) };
+    app.set_plan(Plan::Enterprise, plenty).await;
+    app.account(&app.key.key).await;
+    // Nothing is admitted while another holds the purses.
+    let mut holder = app.app.pool.begin().await.unwrap();
+    sqlx::query("lock table purse in access exclusive mode").execute(&mut *holder).await.unwrap();
+    let asked = (0..UNDER_WAY + 44).map(|n| {
+        let app = &app;
+        async move { app.ask_as(&app.key.key, None, image(&n.to_string())).await }
+    });
+    let mut answers: FuturesUnordered<_> = asked.collect();
+    for _ in 0..44 {
+        let refused = answers.next().await.unwrap();
+        assert_eq!((refused.status, refused.refusal()), (503, ("INTERNAL", "OVERLOADED")));
+        assert_eq!(refused.body["errors"][0]["extensions"]["retryable"], true);
+        assert_eq!(refused.number("retry-after"), 1);
+    }
+    holder.rollback().await.unwrap();
+    let served: Vec<Answer> = answers.collect().await;
+    assert_eq!(admitted(&served), UNDER_WAY);
     app.audit().await;
 }

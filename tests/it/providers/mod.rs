@@ -17,6 +17,7 @@ mod imagen;
 mod kling;
 mod luma;
 mod minimax;
+mod mutated;
 mod openai;
 mod pixverse;
 mod replicate;

@@ -36,6 +36,7 @@ struct Script {
     submits: VecDeque<Said>,
     polls: VecDeque<Said>,
     files: VecDeque<Said>,
+    cancels: VecDeque<Said>,
     asked: Vec<String>,
 }
 
@@ -71,6 +72,10 @@ impl Double {
         self.state.lock().unwrap().files.push_back(said);
     }
 
+    pub fn on_cancel(&self, said: Said) {
+        self.state.lock().unwrap().cancels.push_back(said);
+    }
+
     /// Waits until it was asked this.
     pub async fn until_asked(&self, what: &str) {
         while self.asked(what) == 0 {
@@ -81,6 +86,11 @@ impl Double {
     /// It is asked `n` more times whether the run is done, and says no.
     pub fn runs_for(&self, n: usize) {
         (0..n).for_each(|_| self.on_poll(Said::Answer(200, json!({"state": "processing"}))));
+    }
+
+    /// The next time it is asked whether the run is done, it says yes.
+    pub fn runs_no_longer(&self) {
+        self.state.lock().unwrap().polls.clear();
     }
 
     /// The calls of a kind so far: `submit`, `poll`, `file`, `cancel`.
@@ -103,7 +113,7 @@ async fn answer(State(double): State<Double>, method: Method, Path(path): Path<S
             "poll" => script.polls.pop_front(),
             "file" => script.files.pop_front(),
             "submit" => script.submits.pop_front(),
-            _ => None,
+            _ => script.cancels.pop_front(),
         }
     };
     match said {

@@ -9,10 +9,15 @@ use std::{
     time::Duration,
 };
 
+use doitong::{
+    config::{Config, Secrets},
+    domain::{Mode, Plan},
+    webhooks::SecretError,
+};
 use serde_json::{Value, json};
 
 use super::end;
-use crate::support::{Received, Receiver, TestApp};
+use crate::support::{Received, Receiver, TestApp, rng};
 
 const ROTATE: &str = "mutation { rotateWebhookSecret { secret expiresAt } }";
 const SECRETS: &str = "{ account { webhookSecrets { secret expiresAt } } }";
@@ -103,4 +108,100 @@ async fn rotations_at_once_leave_one_current_secret() {
     let listed = app.data(SECRETS, json!({})).await["account"]["webhookSecrets"].clone();
     let current = listed.as_array().unwrap().iter().filter(|secret| secret["expiresAt"].is_null()).count();
     assert_eq!((current, listed.as_array().unwrap().len()), (1, 6));
+}
+
+const ONE: &str = "a key that is long enough, number one";
+const TWO: &str = "a key that is long enough, number two";
+
+async fn with_keys(current: Option<&str>, previous: Option<&str>) -> TestApp {
+    TestApp::with(Plan::Pro, set(current, previous)).await
+}
+
+fn set(current: Option<&str>, previous: Option<&str>) -> impl FnOnce(&mut Config, &mut Secrets) + use<> {
+    let (current, previous) = (current.map(Into::into), previous.map(Into::into));
+    move |_, secrets| (secrets.secret_key, secrets.previous_secret_key) = (current, previous)
+}
+
+impl TestApp {
+    /// What the database keeps for secrets.
+    async fn kept(&self) -> Vec<String> {
+        let rows = sqlx::query_scalar("select secret from webhook_secret order by webhook_secret_id");
+        rows.fetch_all(&self.app.pool).await.unwrap()
+    }
+
+    async fn told(&self) -> Vec<String> {
+        let told = self.data(SECRETS, json!({})).await["account"]["webhookSecrets"].clone();
+        told.as_array().unwrap().iter().map(|one| one["secret"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What a start does.
+    async fn seal(&self) -> Result<(), SecretError> {
+        self.app.webhooks.seal_secrets(&mut rng()).await
+    }
+}
+
+#[tokio::test]
+async fn with_a_key_the_database_has_no_secret_in_plain_text_and_the_stock_verifier_accepts_the_signature() {
+    let (app, receiver) = (with_keys(Some(ONE), None).await, Receiver::start(&[]).await);
+    app.data(ROTATE, json!({})).await;
+    assert!(app.kept().await.iter().all(|kept| kept.starts_with("sealed:1:")), "{:?}", app.kept().await);
+    let told = app.told().await;
+    assert_eq!((told.len(), &told[1]), (2, &app.key.webhook_secret));
+    end(&app, &receiver.url).await;
+    app.advance(Duration::ZERO).await;
+    let hook = receiver.received().remove(0);
+    assert_eq!(verdicts(&[(&hook, &told[0]), (&hook, &told[1])]), ["ok", "ok"]);
+}
+
+#[tokio::test]
+async fn plain_secrets_are_read_with_a_key_and_encrypted_at_the_next_start() {
+    let plain = with_keys(None, None).await;
+    let app = plain.beside_with(set(Some(ONE), None)).await;
+    assert_eq!(app.told().await, [plain.key.webhook_secret.as_str()]);
+    assert!(app.kept().await[0].starts_with("whsec_"));
+    app.seal().await.unwrap();
+    let kept = app.kept().await;
+    assert!(kept.iter().all(|kept| kept.starts_with("sealed:1:")), "{kept:?}");
+    assert_eq!(app.told().await, [plain.key.webhook_secret.as_str()]);
+    app.seal().await.unwrap();
+    assert_eq!(app.kept().await, kept, "what is sealed stays as it is");
+}
+
+#[tokio::test]
+async fn a_key_is_changed_with_the_one_before_beside_it() {
+    let old = with_keys(Some(ONE), None).await;
+    let both = old.beside_with(set(Some(TWO), Some(ONE))).await;
+    both.seal().await.unwrap();
+    let new = old.beside_with(set(Some(TWO), None)).await;
+    new.seal().await.unwrap();
+    assert_eq!(new.told().await, [old.key.webhook_secret.as_str()]);
+    assert!(matches!(old.seal().await, Err(SecretError::OtherKey(_))));
+}
+
+#[tokio::test]
+async fn without_the_right_key_nothing_is_signed_and_the_delivery_waits_for_it() {
+    let (app, receiver) = (with_keys(Some(ONE), None).await, Receiver::start(&[]).await);
+    end(&app, &receiver.url).await;
+    let (none, other) = (app.beside_with(|_, _| {}), app.beside_with(set(Some(TWO), None)));
+    let (none, other) = tokio::join!(none, other);
+    assert!(matches!(none.seal().await, Err(SecretError::NoKey)));
+    assert!(matches!(other.seal().await, Err(SecretError::OtherKey(_))));
+    for wrong in [&none, &other] {
+        wrong.advance(Duration::from_secs(61)).await;
+        assert_eq!(wrong.error(SECRETS, json!({})).await["code"], "INTERNAL");
+    }
+    assert_eq!((receiver.received().len(), app.count("select count(*) from delivery_attempt").await), (0, 0));
+    app.advance(Duration::from_secs(61)).await;
+    let hook = receiver.received().remove(0);
+    assert_eq!(verdicts(&[(&hook, &app.key.webhook_secret)]), ["ok"]);
+}
+
+#[tokio::test]
+async fn a_secret_that_was_moved_to_another_account_is_not_used() {
+    let app = with_keys(Some(ONE), None).await;
+    app.new_key("other", Plan::Free, Mode::Test, None).await;
+    app.sql("update webhook_secret set secret = (select secret from webhook_secret order by account_id desc limit 1)")
+        .await
+        .unwrap();
+    assert_eq!(app.error(SECRETS, json!({})).await["code"], "INTERNAL");
 }
