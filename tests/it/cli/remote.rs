@@ -332,6 +332,44 @@ fn a_lost_answer_buys_nothing_twice() {
     assert_eq!(desk.list().len(), 1);
 }
 
+/// A proxy that breaks every connection on which an event stream is asked for.
+fn without_streams(gateway: &str) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (url, broken) = (format!("http://{}", listener.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
+    let (gateway, count) = (gateway.strip_prefix("http://").unwrap().to_owned(), broken.clone());
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, gateway) = (client.unwrap(), TcpStream::connect(&gateway).unwrap());
+            let (from, to, count) = (client.try_clone().unwrap(), gateway.try_clone().unwrap(), count.clone());
+            thread::spawn(move || pass_unless_stream(from, to, &count));
+            thread::spawn(move || answer(client, gateway, false));
+        }
+    });
+    (url, broken)
+}
+
+fn pass_unless_stream(mut from: TcpStream, mut to: TcpStream, broken: &AtomicUsize) {
+    let mut chunk = [0; 8192];
+    while let Ok(size @ 1..) = from.read(&mut chunk) {
+        if String::from_utf8_lossy(&chunk[..size]).contains("text/event-stream") {
+            broken.fetch_add(1, Ordering::SeqCst);
+            break;
+        }
+        to.write_all(&chunk[..size]).unwrap();
+    }
+    to.shutdown(std::net::Shutdown::Both).ok();
+}
+
+#[test]
+fn where_no_stream_comes_through_it_is_polled() {
+    let desk = Desk::new();
+    let (url, broken) = without_streams(&desk.served.url);
+    let output = desk.home.command(&[FOX, &["-o", "fox.png"]].concat()).env("DOITONG_URL", url).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(broken.load(Ordering::SeqCst), 2);
+    assert!(desk.is_file("fox.png"));
+}
+
 #[test]
 fn completions_are_scripts_of_their_shells() {
     let home = Home::new();
