@@ -10,6 +10,9 @@ pub mod trace;
 
 pub mod worker;
 
+pub mod client;
+pub mod mcp;
+
 pub mod graphql;
 pub mod http;
 

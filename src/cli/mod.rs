@@ -4,11 +4,13 @@
 //! error. Only `serve` logs, so that the output of the others can be relied on.
 
 mod accounts;
+mod completions;
 mod doctor;
 mod keys;
 mod migrate;
 mod output;
 mod providers;
+mod remote;
 mod serve;
 mod values;
 
@@ -59,6 +61,10 @@ enum Command {
     Migrate,
     /// Check database, media store, catalogue and upstream credentials
     Doctor,
+    #[command(flatten)]
+    Remote(remote::Command),
+    /// Print a script that completes these commands in a shell
+    Completions(completions::Args),
 }
 
 /// What every command works with.
@@ -83,7 +89,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::error(&error);
-            ExitCode::FAILURE
+            remote::code_of(&error)
         }
     }
 }
@@ -100,8 +106,11 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Command, Option<Pa
 }
 
 async fn run((command, file): (Command, Option<PathBuf>)) -> anyhow::Result<ExitCode> {
-    let settings = Settings { config: Config::load(file.as_deref())?, file, data_dir: config::data_dir() };
     egress::use_ring();
+    if let Command::Remote(command) = command {
+        return remote::run(command).await;
+    }
+    let settings = Settings { config: Config::load(file.as_deref())?, file, data_dir: config::data_dir() };
     if let Command::Serve(args) = command {
         serve::run(args, settings).await?;
         return Ok(ExitCode::SUCCESS);
@@ -117,13 +126,14 @@ async fn run((command, file): (Command, Option<PathBuf>)) -> anyhow::Result<Exit
 
 async fn short(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(_) => {}
+        Command::Serve(_) | Command::Remote(_) => {}
         Command::Keys(command) => keys::run(command, settings).await?,
         Command::Accounts(command) => accounts::run(command, settings).await?,
         Command::Providers(args) => providers::run(&args, &settings.config)?,
         Command::Schema => output::line(graphql::sdl().trim_end())?,
         Command::Migrate => migrate::run(settings).await?,
         Command::Doctor => return doctor::run(settings).await,
+        Command::Completions(args) => completions::run(&args, &mut Cli::command())?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -23,6 +23,11 @@ pub(super) fn error(error: &anyhow::Error) {
     writeln!(io::stderr().lock(), "error: {error:#}").ok();
 }
 
+/// Tells people something beside the output. Nobody can be told when that fails.
+pub(super) fn note(text: &str) {
+    writeln!(io::stderr().lock(), "{text}").ok();
+}
+
 /// A moment in a table.
 pub(super) fn moment(at: Timestamp) -> String {
     at.format("%Y-%m-%d %H:%M:%S").to_string()

@@ -25,7 +25,8 @@ pub(super) fn generation_type() -> impl TypedValueParser<Value = GenerationType>
     names.try_map(|name| word::<GenerationType>(name.to_uppercase()))
 }
 
-fn word<T: for<'a> Deserialize<'a>>(word: String) -> Result<T, serde::de::value::Error> {
+/// A word of the API as its value.
+pub(super) fn word<T: for<'a> Deserialize<'a>>(word: String) -> Result<T, serde::de::value::Error> {
     T::deserialize(word.into_deserializer())
 }
 

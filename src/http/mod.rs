@@ -8,6 +8,7 @@ mod graphiql;
 mod graphql;
 pub mod health;
 mod json;
+mod mcp;
 pub mod media;
 mod operation;
 pub mod server;
@@ -101,6 +102,7 @@ pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: Cancel
         .route("/", get(console::page))
         .route("/console/assets/{name}", get(console::asset))
         .route("/graphql", get(get_graphql).post(graphql::post).fallback(graphql::other_method))
+        .route("/mcp", any(mcp::any).layer(RequestBodyTimeoutLayer::new(uploads::STALL_LIMIT)))
         .route_layer(from_fn_with_state(edge.clone(), graphql::fail_fast))
         .route("/graphql/assets/{name}", get(graphiql::asset))
         .route("/graphql/ws", any(ws::upgrade))

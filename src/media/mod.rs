@@ -12,4 +12,4 @@ pub use inputs::{InputFile, Inputs};
 pub use links::Links;
 pub use probe::{Probe, probe};
 pub use store::{Expected, KeepError, Store, StoredFile};
-pub use types::MAX_INPUT_BYTES;
+pub use types::{MAX_INPUT_BYTES, extension};

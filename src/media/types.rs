@@ -47,7 +47,7 @@ pub(super) fn is_input(content_type: &str) -> bool {
 }
 
 /// The extension of files of a type, for the types that are kept.
-pub(super) fn extension(content_type: &str) -> Option<&'static str> {
+pub fn extension(content_type: &str) -> Option<&'static str> {
     TYPES.iter().find(|(_, known)| *known == content_type).map(|(extension, _)| *extension)
 }
 

@@ -14,6 +14,7 @@ mod hostile;
 mod jobs;
 mod ledger;
 mod live;
+mod mcp;
 mod media;
 mod plans;
 mod properties;

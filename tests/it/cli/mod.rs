@@ -2,6 +2,7 @@
 
 mod commands;
 mod operating;
+mod remote;
 mod serving;
 
 use std::{

@@ -22,12 +22,13 @@ fn published(name: &str) -> PathBuf {
 }
 
 /// Our programs, with what they are made of.
-const PROGRAMS: [&str; 21] = [
+const PROGRAMS: [&str; 22] = [
     "package.json",
     "package-lock.json",
     "audits.mjs",
     "browser.mjs",
     "graphiql.mjs",
+    "mcp.mjs",
     "sse.mjs",
     "ws.mjs",
     "console/catalogue.mjs",
@@ -107,6 +108,7 @@ pub async fn live() -> TestApp {
 
 fn told(mut command: Command, app: &TestApp) -> Command {
     command.env("DOITONG_URL", format!("{}/graphql", app.url)).env("DOITONG_API_KEY", &app.key.key);
+    command.env("DOITONG_GATEWAY", &app.url);
     command.env_remove("http_proxy").env_remove("HTTP_PROXY");
     command
 }

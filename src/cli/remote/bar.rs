@@ -1,0 +1,106 @@
+//! The progress bar: on standard error, and only where that is a terminal.
+
+use std::{io, time::Duration};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output;
+use crate::{
+    client::Generation,
+    domain::{Clock, Status, Timestamp},
+};
+
+const TEMPLATE: &str = "{spinner} {msg} {bar:24} {percent:>3}%";
+const TURN: Duration = Duration::from_millis(120);
+
+pub(super) struct Bar {
+    bar: ProgressBar,
+    shown: Option<Generation>,
+}
+
+impl Bar {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(TURN);
+        Self { bar, shown: None }
+    }
+
+    /// Shows a state.
+    pub(super) fn show(&mut self, generation: &Generation) {
+        self.bar.set_position(generation.progress.min(100));
+        self.shown = Some(generation.clone());
+        self.tick();
+    }
+
+    /// Brings the time that is left up to date.
+    pub(super) fn tick(&self) {
+        if let Some(generation) = &self.shown {
+            self.bar.set_message(message(generation, Clock::default().now()));
+        }
+    }
+
+    /// Writes something above the bar, to people.
+    pub(super) fn note(&self, text: &str) {
+        self.bar.suspend(|| output::note(text));
+    }
+
+    /// Writes a line of the output.
+    pub(super) fn line(&self, text: &str) -> io::Result<()> {
+        self.bar.suspend(|| output::line(text))
+    }
+
+    /// Takes the bar away.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn message(generation: &Generation, now: Timestamp) -> String {
+    let who = generation.server();
+    let state = match (generation.status, generation.queue_position) {
+        (Status::Pending, Some(position)) => return format!("{who}: number {position} in the queue"),
+        (Status::Pending, None) => "waiting",
+        (Status::Processing, _) => "running",
+        (Status::Completed, _) => return format!("{who}: done"),
+        (Status::Failed, _) => return format!("{who}: failed"),
+        (Status::Cancelled, _) => return format!("{who}: cancelled"),
+    };
+    let left = generation.eta.map(|eta| (eta - now).num_seconds());
+    match left {
+        Some(seconds) if seconds >= 90 => format!("{who}: {state}, about {} min left", (seconds + 30) / 60),
+        Some(seconds) if seconds > 0 => format!("{who}: {state}, about {seconds} s left"),
+        Some(_) => format!("{who}: {state}, any moment now"),
+        None => format!("{who}: {state}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn told(change: &Value) -> String {
+        let mut generation = json!({
+            "id": "gen_1", "status": "PROCESSING", "type": "IMAGE", "provider": "flux", "model": "dev", "progress": 5,
+            "estimatedTime": 5, "creditCost": 25, "assets": [], "adjustments": [],
+            "createdAt": "2026-01-01T00:00:00Z", "eta": "2026-01-01T00:01:00Z",
+        });
+        generation.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        message(&serde_json::from_value(generation).unwrap(), "2026-01-01T00:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn it_says_what_happens_and_for_how_long() {
+        assert_eq!(told(&json!({})), "flux dev: running, about 60 s left");
+        assert_eq!(told(&json!({"eta": "2026-01-01T00:02:40Z"})), "flux dev: running, about 3 min left");
+        assert_eq!(told(&json!({"eta": "2025-12-31T00:00:00Z"})), "flux dev: running, any moment now");
+        assert_eq!(told(&json!({"status": "PENDING", "eta": null})), "flux dev: waiting");
+        assert_eq!(told(&json!({"status": "PENDING", "queuePosition": 3})), "flux dev: number 3 in the queue");
+        assert_eq!(told(&json!({"status": "COMPLETED"})), "flux dev: done");
+        assert_eq!(told(&json!({"status": "FAILED", "model": "flux"})), "flux: failed");
+    }
+}
