@@ -140,7 +140,6 @@ impl Secrets {
     }
 }
 
-<<<<<<< HEAD
 fn cloud_variables() -> HashMap<String, SecretString> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let of_clouds = names.filter(|name| CLOUDS.iter().any(|prefix| name.starts_with(prefix)));
@@ -162,7 +161,9 @@ impl Traces {
         let collector = set("OTEL_EXPORTER_OTLP_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"));
         let service = || set("OTEL_SERVICE_NAME").unwrap_or_else(|| "doitong".to_owned());
         collector.filter(|_| !is_off).map(|_| Self { service: service() })
-=======
+    }
+}
+
 /// How commands reach a gateway as its clients.
 #[derive(Clone, Debug)]
 pub struct Gateway {
@@ -175,10 +176,8 @@ pub struct Gateway {
 impl Gateway {
     /// Reads the environment.
     pub fn read() -> Self {
-        use secrecy::ExposeSecret as _;
         let url = variable("DOITONG_URL").map(|url| url.expose_secret().trim().to_owned());
         Self { url, key: variable("DOITONG_API_KEY") }
->>>>>>> cli
     }
 }
 
