@@ -50,12 +50,12 @@ create table purse (
 ) with (fillfactor = 50);
 
 create table webhook_secret (
-    webhook_secret_id bigint generated always as identity primary key,
+    webhook_secret_id bigint generated always as identity,
     account_id bigint not null constraint webhook_secret_account references account,
     secret text not null,
     created_at timestamptz not null,
-    expires_at timestamptz -- null: the current one
+    expires_at timestamptz, -- null: the current one
+    primary key (account_id, webhook_secret_id)
 );
-create index webhook_secret_of_account on webhook_secret (account_id);
 -- One secret at a time is the current one.
 create unique index webhook_secret_current on webhook_secret (account_id) where expires_at is null;

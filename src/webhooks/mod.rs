@@ -142,7 +142,7 @@ impl Webhooks {
             let others = store::lock_secrets_not_like(&mut tx, &prefix).await?;
             for kept in &others {
                 let secret = self.seal.open(kept.account, &kept.secret)?;
-                store::replace_secret(&mut tx, kept.id, &self.seal.seal(kept.account, &secret, rng)?).await?;
+                store::replace_secret(&mut tx, kept, &self.seal.seal(kept.account, &secret, rng)?).await?;
             }
             tx.commit().await?;
             if others.is_empty() {

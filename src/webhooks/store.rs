@@ -284,9 +284,15 @@ pub(super) async fn lock_secrets_not_like(conn: &mut PgConnection, prefix: &str)
     .await
 }
 
-pub(super) async fn replace_secret(conn: &mut PgConnection, id: i64, secret: &str) -> sqlx::Result<()> {
-    sqlx::query!("update webhook_secret set secret = $2 where webhook_secret_id = $1", id, secret)
-        .execute(conn)
-        .await?;
+/// Puts another text in the place of a secret.
+pub(super) async fn replace_secret(conn: &mut PgConnection, kept: &Kept, secret: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update webhook_secret set secret = $3 where account_id = $1 and webhook_secret_id = $2",
+        kept.account.get(),
+        kept.id,
+        secret
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }

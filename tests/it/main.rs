@@ -6,6 +6,7 @@ mod chaos;
 mod choice;
 mod cli;
 mod console;
+mod docs;
 mod egress;
 mod embedded;
 mod faults;

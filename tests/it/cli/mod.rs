@@ -1,7 +1,7 @@
 //! The real binary, as an operator runs it: each test in a data directory of its own, on the embedded PostgreSQL.
 
 mod commands;
-mod operating;
+pub mod operating;
 mod remote;
 mod serving;
 
@@ -48,9 +48,13 @@ impl Home {
         self.folder.path().join(name)
     }
 
-    /// Nothing of the environment but where programs are: neither a database nor credentials.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_doitong"));
+        self.program(env!("CARGO_BIN_EXE_doitong"), args)
+    }
+
+    /// Nothing of the environment but where programs are: neither a database nor credentials.
+    pub fn program(&self, name: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(name);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("DOITONG_DATA_DIR", self.file("data")).envs(self.variables.iter().cloned());
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
@@ -81,8 +85,12 @@ impl Home {
     }
 
     pub fn serve(&self, args: &[&str]) -> Served {
+        self.serve_by(self.command(&[&["serve"], args].concat()))
+    }
+
+    /// Starts a command that becomes a gateway.
+    pub fn serve_by(&self, mut command: Command) -> Served {
         let log = self.file("log");
-        let mut command = self.command(&[&["serve"], args].concat());
         command.stdout(Stdio::piped()).stderr(File::options().create(true).append(true).open(&log).unwrap());
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());

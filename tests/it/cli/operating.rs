@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
 
 use serde_json::json;
@@ -108,20 +109,23 @@ async fn every_metric_of_the_dashboard_the_rules_and_the_documents_is_scraped() 
 }
 
 /// Prometheus's tool, of the machine or of Debian's package.
-fn promtool() -> PathBuf {
-    if Command::new("promtool").arg("--version").output().is_ok() {
-        return "promtool".into();
-    }
-    let folder = Path::new(ROOT).join("target/prometheus");
-    let tool = folder.join("usr/bin/promtool");
-    if !tool.exists() {
-        fs::create_dir_all(&folder).unwrap();
-        let fetch = "apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }";
-        let script = format!("({fetch}) 2>&1 && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb");
-        let fetched = Command::new("sh").args(["-c", &script]).current_dir(&folder).output().unwrap();
-        assert!(tool.exists(), "no promtool: {}", String::from_utf8_lossy(&fetched.stdout));
-    }
-    tool
+pub fn promtool() -> &'static Path {
+    static TOOL: OnceLock<PathBuf> = OnceLock::new();
+    TOOL.get_or_init(|| {
+        if Command::new("promtool").arg("--version").output().is_ok() {
+            return "promtool".into();
+        }
+        let folder = Path::new(ROOT).join("target/prometheus");
+        let tool = folder.join("usr/bin/promtool");
+        if !tool.exists() {
+            fs::create_dir_all(&folder).unwrap();
+            let fetch = "apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }";
+            let script = format!("({fetch}) 2>&1 && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb");
+            let fetched = Command::new("sh").args(["-c", &script]).current_dir(&folder).output().unwrap();
+            assert!(tool.exists(), "no promtool: {}", String::from_utf8_lossy(&fetched.stdout));
+        }
+        tool
+    })
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod delivery;
 mod guard;
-mod secrets;
+pub mod secrets;
 
 use doitong::domain::Plan;
 use serde_json::{Value, json};

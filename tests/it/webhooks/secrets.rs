@@ -23,7 +23,7 @@ const ROTATE: &str = "mutation { rotateWebhookSecret { secret expiresAt } }";
 const SECRETS: &str = "{ account { webhookSecrets { secret expiresAt } } }";
 
 /// A folder with the stock verifier, made once. Needs Node and npm.
-fn verifier() -> &'static Path {
+pub fn verifier() -> &'static Path {
     static FOLDER: OnceLock<std::path::PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
