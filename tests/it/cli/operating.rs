@@ -95,6 +95,9 @@ async fn every_metric_of_the_dashboard_the_rules_and_the_documents_is_scraped() 
     });
     assert_eq!(scraped, metrics(&document("operations.md")), "the table of the documents");
     let answer = served.get("/metrics").1;
+    for text in ["operations/dashboard.json", "operations/alerts.yml"].map(document) {
+        every_series_is_there(&text, &answer);
+    }
     for line in [
         r#"doitong_graphql_requests_total{operation="generate",code="OK"} 2"#,
         r#"doitong_graphql_requests_total{operation="unknown",code="GRAPHQL_VALIDATION_FAILED"} 1"#,
@@ -106,6 +109,51 @@ async fn every_metric_of_the_dashboard_the_rules_and_the_documents_is_scraped() 
         assert!(answer.contains(line), "{line}: {answer}");
     }
     served.stop();
+}
+
+/// Whether each series that expressions select is scraped: a histogram where one is meant, with the labels asked for.
+fn every_series_is_there(text: &str, scraped: &str) {
+    let mut seen = 0;
+    for (at, _) in text.match_indices("doitong_") {
+        let rest = &text[at..];
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap();
+        let (name, rest) = rest.split_at(end);
+        let selected = rest.strip_prefix('{').and_then(|rest| rest.split('}').next()).unwrap_or_default();
+        let labels = selected.split(',').filter_map(|one| one.split(['=', '!']).next()).filter(|one| !one.is_empty());
+        let has =
+            |line: &str, label: &str| line.contains(&format!("{{{label}=")) || line.contains(&format!(",{label}="));
+        let mut series = scraped.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        let labels: Vec<_> = labels.collect();
+        assert!(series.any(|line| labels.iter().all(|label| has(line, label))), "{name} with {labels:?}: {scraped}");
+        seen += 1;
+    }
+    assert!(seen > 12, "{seen}");
+}
+
+#[test]
+fn the_log_is_json_or_lines_and_names_the_request() {
+    for format in ["json", "pretty"] {
+        let home = Home::new().with("DOITONG__LOG__FORMAT", format).with("DOITONG__LOG__FILTER", "info,sqlx=debug");
+        let key = key(&home, &[]);
+        let served = home.serve(ANY_PORT);
+        let bearer = format!("Authorization: Bearer {key}");
+        let url = format!("{}/graphql", served.url);
+        let asked = [url.as_str(), "-H", &bearer, "-H", "x-request-id: mine-7", "-H", "Content-Type: application/json"];
+        let (status, _) = curl(&[&asked[..], &["-d", r#"{"query": "{ account { name } }"}"#]].concat());
+        assert_eq!(status, 200);
+        let log = eventually(|| Some(served.log()).filter(|log| log.contains("mine-7")));
+        served.stop();
+        if format == "pretty" {
+            assert!(
+                log.lines().any(|line| line.contains("request{") && line.contains(r#"request.id="mine-7""#)),
+                "{log}"
+            );
+            continue;
+        }
+        let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["level"].is_string()), "{log}");
+        assert!(lines.iter().any(|line| line["span"]["request.id"] == "mine-7" && line["target"] == "sqlx::query"));
+    }
 }
 
 /// Prometheus's tool, of the machine or of Debian's package.

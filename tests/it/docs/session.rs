@@ -127,7 +127,11 @@ impl Session {
                 ))
             }
             "graphql" => self.last = Some(self.ask(&text, block, next)),
-            "json" => self.compare(block, last.as_deref()),
+            "json" => {
+                self.compare(block, last.as_deref());
+                // The webhook of what was answered may follow.
+                self.last = last;
+            }
             "text" => self.compare_lines(block, last.as_deref()),
             "js" | "python" | "rust" if block.is_verification() => {
                 if self.cases.is_none() {
@@ -180,6 +184,7 @@ impl Session {
     fn compare(&self, block: &Block, last: Option<&str>) {
         let shown: Value =
             serde_json::from_str(&self.with_addresses(&block.text)).unwrap_or_else(|error| panic!("{block}: {error}"));
+        assert!(last.is_some() || block.mark.is_none(), "{block}: the webhook of what?");
         if let Some(last) = last {
             let mut real: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{block}: {error}: {last}"));
             if block.mark == Some(Mark::Webhook) {

@@ -6,6 +6,7 @@ mod database;
 mod deadline;
 mod disk;
 mod migrations;
+mod reload;
 mod rolling;
 
 use doitong::db::embedded::Embedded;

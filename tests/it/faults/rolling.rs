@@ -95,15 +95,21 @@ async fn is_ready(address: SocketAddr) -> Option<()> {
 
 /// Callers that ask without a pause, and what went wrong.
 #[derive(Default)]
-struct Load {
-    answers: AtomicU32,
-    failures: Mutex<Vec<String>>,
-    is_over: AtomicBool,
+pub(super) struct Load {
+    pub answers: AtomicU32,
+    pub failures: Mutex<Vec<String>>,
+    pub is_over: AtomicBool,
 }
 
 impl Load {
+    /// Waits until so many more calls were answered.
+    pub fn go_on(&self, answers: u32) {
+        let goal = self.answers.load(Ordering::SeqCst) + answers;
+        eventually(|| (self.answers.load(Ordering::SeqCst) >= goal).then_some(()));
+    }
+
     /// Half of the callers keep their connections, the others open one for each call.
-    async fn run(self: Arc<Self>, url: String, key: String, caller: usize) {
+    pub async fn run(self: Arc<Self>, url: String, key: String, caller: usize) {
         let idle = if caller.is_multiple_of(2) { 8 } else { 0 };
         let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(idle).build().unwrap();
         let mut calls = 0;
@@ -153,10 +159,7 @@ fn no_call_fails_while_two_api_processes_are_replaced() {
     for caller in 0..8 {
         balancer.tasks.spawn_on(load.clone().run(balancer.url.clone(), key.clone(), caller), database.runtime.handle());
     }
-    let after = |answers: u32| {
-        let goal = load.answers.load(Ordering::SeqCst) + answers;
-        eventually(|| (load.answers.load(Ordering::SeqCst) >= goal).then_some(()));
-    };
+    let after = |answers| load.go_on(answers);
     after(50);
     for at in [0, 1] {
         processes[at].signal(Signal::TERM);
