@@ -21,6 +21,7 @@
 //! `…` stands for anything in what is shown, and for what only the reader knows in what is run ([`Session::fill`]).
 
 mod blocks;
+mod container;
 mod references;
 mod session;
 mod shown;

@@ -119,13 +119,7 @@ impl Session {
         }
         match block.language.as_str() {
             "sh" if block.mark == Some(Mark::Serves) => self.serve(&text),
-            "sh" => {
-                self.last = Some(self.output(
-                    self.home.program("timeout", &["120", "bash", "-euo", "pipefail", "-c", &text]),
-                    "",
-                    block,
-                ))
-            }
+            "sh" => self.last = Some(self.program("bash", &["-euo", "pipefail", "-c", &text], block)),
             "graphql" => self.last = Some(self.ask(&text, block, next)),
             "json" => {
                 self.compare(block, last.as_deref());
@@ -139,10 +133,10 @@ impl Session {
                 }
                 verify::run(block, self.cases.as_deref().unwrap());
             }
-            "js" => _ = self.output(self.home.program("node", &["--input-type=module", "-e", &text]), "", block),
+            "js" => _ = self.program("node", &["--input-type=module", "-e", &text], block),
             "python" => {
                 let python = self.runtime.block_on(support::python("docs-python", verify::PACKAGES));
-                self.output(self.home.program(python.to_str().unwrap(), &["-c", &text]), "", block);
+                self.program(python.to_str().unwrap(), &["-c", &text], block);
             }
             "sql" => self.query(&text, block),
             "yaml" => self.configure(&text, block),
@@ -154,6 +148,11 @@ impl Session {
     pub fn stop(self) {
         self.served.stop();
         self.runtime.block_on(self.database.0.stop());
+    }
+
+    /// What a program of the document prints.
+    fn program(&self, name: &str, args: &[&str], block: &Block) -> String {
+        self.output(self.home.program("timeout", &[&["120", name], args].concat()), "", block)
     }
 
     /// What a program prints, which must succeed.

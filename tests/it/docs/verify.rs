@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Of the Python of the documents.
-pub const PACKAGES: &[&str] = &["requests==2.32.5", "standardwebhooks==1.1.0"];
+pub const PACKAGES: &[&str] = &["pyyaml==6.0.3", "requests==2.32.5", "standardwebhooks==1.1.0"];
 
 /// A webhook, the receiver's secret, and whether it is a true one.
 pub struct Case {
