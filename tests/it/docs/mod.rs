@@ -22,6 +22,7 @@
 
 mod blocks;
 mod container;
+mod facts;
 mod references;
 mod session;
 mod shown;
