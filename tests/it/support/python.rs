@@ -6,10 +6,14 @@ use std::{
     process::Stdio,
 };
 
-use tokio::process::Command;
+use tokio::{process::Command, sync::Mutex};
+
+/// Several tests may want the same one at once.
+static MAKING: Mutex<()> = Mutex::const_new(());
 
 /// The interpreter of an environment that has these packages.
 pub async fn python(name: &str, packages: &[&str]) -> PathBuf {
+    let _alone = MAKING.lock().await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(name);
     let (python, marker, wanted) = (folder.join("bin/python"), folder.join("installed"), packages.join(" "));
     if fs::read_to_string(&marker).ok().is_none_or(|installed| installed != wanted) {
