@@ -43,7 +43,7 @@ function Deliveries() {
       <h2 id="deliveries-title">{t('deliveries')}</h2>
       {refusal && <Trouble error={refusal} onRetry={() => read()} />}
       {!ids && !refusal && <p class="hint busy">{t('loading')}</p>}
-      {ids?.length === 0 && <p class="nothing">{t('deliveries.none')}</p>}
+      {ids?.length === 0 && <Nothing />}
       {ids?.length > 0 && <Table ids={ids} />}
       {cursor && (
         <button type="button" class="quiet" onClick={() => read(cursor, ids)}>
@@ -51,6 +51,18 @@ function Deliveries() {
         </button>
       )}
     </section>
+  );
+}
+
+function Nothing() {
+  return (
+    <div class="nothing">
+      <p>{t('deliveries.none')}</p>
+      <p class="hint">{t('deliveries.how')}</p>
+      <a class="button quiet" href="#/create">
+        {t('create.title')}
+      </a>
+    </div>
   );
 }
 
