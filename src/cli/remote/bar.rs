@@ -1,6 +1,9 @@
 //! The progress bar: on standard error, and only where that is a terminal.
 
-use std::{io, time::Duration};
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -16,6 +19,8 @@ const TURN: Duration = Duration::from_millis(120);
 pub(super) struct Bar {
     bar: ProgressBar,
     shown: Option<Generation>,
+    /// Whether a question stands in its place.
+    asks: bool,
 }
 
 impl Bar {
@@ -25,21 +30,43 @@ impl Bar {
             bar.set_style(style);
         }
         bar.enable_steady_tick(TURN);
-        Self { bar, shown: None }
+        Self { bar, shown: None, asks: false }
     }
 
     /// Shows a state.
     pub(super) fn show(&mut self, generation: &Generation) {
-        self.bar.set_position(generation.progress.min(100));
         self.shown = Some(generation.clone());
         self.tick();
     }
 
     /// Brings the time that is left up to date.
     pub(super) fn tick(&self) {
-        if let Some(generation) = &self.shown {
+        if let Some(generation) = self.shown.as_ref().filter(|_| !self.asks) {
+            self.bar.set_position(generation.progress.min(100));
             self.bar.set_message(message(generation, Clock::default().now()));
         }
+    }
+
+    /// Asks something in the place of the bar, so that the answer is not written into it.
+    pub(super) fn ask(&mut self, question: &str) {
+        self.bar.finish_and_clear();
+        self.asks = true;
+        let mut stderr = io::stderr().lock();
+        // Nobody can be told when that fails.
+        write!(stderr, "{question} ").and_then(|()| stderr.flush()).ok();
+    }
+
+    /// Shows the bar again where a question stood, which may have been answered or not.
+    pub(super) fn answered(&mut self, was_answered: bool) {
+        if !self.asks {
+            return;
+        }
+        if !was_answered {
+            output::note("");
+        }
+        let shown = self.shown.take();
+        *self = Self { shown, ..Self::new() };
+        self.tick();
     }
 
     /// Writes something above the bar, to people.
@@ -70,11 +97,15 @@ fn message(generation: &Generation, now: Timestamp) -> String {
     };
     let left = generation.eta.map(|eta| (eta - now).num_seconds());
     match left {
-        Some(seconds) if seconds >= 90 => format!("{who}: {state}, about {} min left", (seconds + 30) / 60),
-        Some(seconds) if seconds > 0 => format!("{who}: {state}, about {seconds} s left"),
+        Some(seconds) if seconds > 0 => format!("{who}: {state}, {} left", about(seconds)),
         Some(_) => format!("{who}: {state}, any moment now"),
         None => format!("{who}: {state}"),
     }
+}
+
+/// How long something takes, as people say it.
+pub(super) fn about(seconds: i64) -> String {
+    if seconds >= 90 { format!("about {} min", (seconds + 30) / 60) } else { format!("about {seconds} s") }
 }
 
 #[cfg(test)]
