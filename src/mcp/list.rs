@@ -13,7 +13,7 @@ pub(super) fn tools() -> Vec<Tool> {
         tool(
             "list_providers",
             "Lists the providers that would serve a request now. With type: their models for it, default first, with price in \
-             credits, seconds and quality (0-100). With provider: that one in full, with its options."
+             credits, seconds and quality (0-100). With provider: that one in full, with its options.",
             reads(),
             json!({ "type": type_schema(), "provider": { "type": "string", "description": "One provider, in full" } }),
             &[],

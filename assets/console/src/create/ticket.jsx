@@ -107,8 +107,8 @@ function Total({ quote: value }) {
   const available = account.value?.credits.available;
   return (
     <div class="total">
-      <span class="figure">{value ? number(value.creditCost) : '—'}</span>
-      <span class="unit">{value ? plural('credits.unit', value.creditCost) : t('credits.short')}</span>
+      <span class={value ? 'figure' : 'figure none'}>{value ? number(value.creditCost) : '–'}</span>
+      {value && <span class="unit">{plural('credits.unit', value.creditCost)}</span>}
       {value && <span class="dollars">{dollars(value.creditCost)}</span>}
       {available !== undefined && (
         <span class={value && value.creditCost > available ? 'left short' : 'left'}>
@@ -119,10 +119,14 @@ function Total({ quote: value }) {
   );
 }
 
+/** They come best first; another provider tells more than another model of the same. */
+const bestOfEach = (alternatives) =>
+  alternatives.filter(({ provider }, n) => alternatives.findIndex((one) => one.provider === provider) === n);
+
 function Alternatives({ quote: { alternatives } }) {
   const [showsAll, setShowsAll] = useState(false);
   if (alternatives.length === 0) return null;
-  const shown = showsAll ? alternatives : alternatives.slice(0, SHOWN_ALTERNATIVES);
+  const shown = showsAll ? alternatives : bestOfEach(alternatives).slice(0, SHOWN_ALTERNATIVES);
   return (
     <details class="alternatives">
       <summary>{t('alternatives', { n: alternatives.length })}</summary>

@@ -8,7 +8,7 @@ import { generation, list } from '../generations.js';
 import { number, t } from '../i18n.js';
 import { key } from '../key.js';
 import { Copy } from '../parts/copy.jsx';
-import { deliveryState, Redeliver } from '../parts/delivery.jsx';
+import { deliveryState, lastAnswer, Redeliver } from '../parts/delivery.jsx';
 import { Dialog } from '../parts/dialog.jsx';
 import { Trouble } from '../parts/trouble.jsx';
 
@@ -91,7 +91,7 @@ function Table({ ids }) {
 }
 
 function Row({ generation: one }) {
-  const { url, attempts, lastStatus, nextAttemptAt } = one.webhook;
+  const { url, attempts, nextAttemptAt } = one.webhook;
   const state = deliveryState(one);
   return (
     <tr>
@@ -107,7 +107,7 @@ function Row({ generation: one }) {
         <span class={`status ${state.replace('.', '-')}`}>{t(`delivery.${state}`)}</span>
       </td>
       <td data-name={t('tries')}>{number(attempts)}</td>
-      <td data-name={t('last.answer')}>{lastStatus ?? '—'}</td>
+      <td data-name={t('last.answer')}>{lastAnswer(one.webhook)}</td>
       <td data-name={t('next.try')}>{nextAttemptAt ? moment(nextAttemptAt) : '—'}</td>
       <td>
         <Redeliver generation={one} />
