@@ -29,14 +29,16 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             bar.set_style(style);
         }
-        bar.enable_steady_tick(TURN);
         Self { bar, shown: None, asks: false }
     }
 
     /// Shows a state.
     pub(super) fn show(&mut self, generation: &Generation) {
-        self.shown = Some(generation.clone());
+        let is_first = self.shown.replace(generation.clone()).is_none();
         self.tick();
+        if is_first {
+            self.bar.enable_steady_tick(TURN);
+        }
     }
 
     /// Brings the time that is left up to date.
@@ -64,9 +66,10 @@ impl Bar {
         if !was_answered {
             output::note("");
         }
-        let shown = self.shown.take();
-        *self = Self { shown, ..Self::new() };
-        self.tick();
+        let before = std::mem::replace(self, Self::new());
+        if let Some(generation) = before.shown {
+            self.show(&generation);
+        }
     }
 
     /// Writes something above the bar, to people.

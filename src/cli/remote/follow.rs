@@ -96,6 +96,11 @@ impl<'a> Teller<'a> {
         self.adjusted(generation)
     }
 
+    /// Begins the bar with what is known before anything is told.
+    pub(super) fn show(&mut self, generation: &Generation) {
+        self.bar.show(generation);
+    }
+
     fn adjusted(&mut self, generation: &Generation) -> io::Result<()> {
         for adjustment in &generation.adjustments {
             if !self.told.contains(adjustment) {

@@ -90,6 +90,7 @@ pub(super) async fn run(args: &Args, client: &Client, signals: &mut Signals) -> 
     }
     let mut teller = Teller::new(&args.form);
     teller.accepted(&submitted)?;
+    teller.show(&submitted);
     follow(client, &submitted.id, &mut teller, signals).await
 }
 

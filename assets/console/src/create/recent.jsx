@@ -1,9 +1,7 @@
 // What was started here, newest first: the newest with its result, the others as a line.
-import { useEffect, useRef } from 'preact/hooks';
 import { generation, recent } from '../generations.js';
 import { t } from '../i18n.js';
 import { CancelButton } from '../parts/cancel.jsx';
-import { revealInColumn } from '../parts/reveal.js';
 import { Progress, Status } from '../parts/status.jsx';
 import { Thumb } from '../parts/thumb.jsx';
 import { Trouble } from '../parts/trouble.jsx';
@@ -28,12 +26,8 @@ export function Recent() {
 }
 
 function Newest({ generation: one }) {
-  const stub = useRef(null);
-  useEffect(() => {
-    if (hasEnded(one)) revealInColumn(stub.current);
-  }, [one.id, one.status]);
   return (
-    <article ref={stub} class={`stub newest ${one.type.toLowerCase()}`} data-id={one.id}>
+    <article class={`stub newest ${one.type.toLowerCase()}`} data-id={one.id}>
       <Head generation={one} />
       {one.status === 'COMPLETED' && <Result generation={one} />}
       {one.error && <Trouble error={one.error} />}

@@ -11,7 +11,7 @@ const PHRASES = {
   fast: 'pantas',
   quick: 'pantas',
   loops: 'gelung',
-  'seamless loops': 'gelung tanpa cela',
+  'seamless loops': 'gelung lancar',
   'video with sound': 'video berserta bunyi',
   'video editing': 'suntingan video',
   'image editing': 'suntingan imej',
@@ -55,7 +55,7 @@ const PHRASES = {
   'thirteen voices': 'tiga belas suara',
   'voices in many languages': 'suara dalam banyak bahasa',
   'English and Chinese': 'Inggeris dan Cina',
-  'the finest sound': 'bunyi paling halus',
+  'the finest sound': 'kualiti bunyi terbaik',
   'raw mode': 'mod mentah',
   'tiers of quality': 'beberapa tahap kualiti',
   // Pilihan.
@@ -86,9 +86,9 @@ const PHRASES = {
   'Whether the clip has sound': 'Sama ada klip mempunyai bunyi',
   'Makes sound with the picture': 'Menjana bunyi bersama gambar',
   'Lets the model cut the clip into several shots': 'Membenarkan model membahagikan klip kepada beberapa syot',
-  'How closely to follow the prompt': 'Sejauh mana prom dipatuhi',
+  'How closely to follow the prompt': 'Sejauh mana gesaan dipatuhi',
   'Put a mark into the picture': 'Meletakkan tera air pada gambar',
-  'Let the service enlarge on the prompt': 'Membenarkan perkhidmatan memperincikan prom',
+  'Let the service enlarge on the prompt': 'Membenarkan perkhidmatan memperincikan gesaan',
 };
 
 const PATTERNS = [

@@ -115,7 +115,6 @@ export default {
   required: 'required',
   unset: 'Auto',
   optional: 'Optional',
-  optional: 'Optional',
   'unset.default': 'Auto: {value}',
   other: 'Other …',
   on: 'On',
@@ -150,7 +149,6 @@ export default {
   'show.all': 'Show all {n}',
   'show.less': 'Show less',
   'show.more': 'Show all',
-  'show.less': 'Show less',
   run: 'Generate',
   starting: 'Starting …',
   started: 'Started',
@@ -230,13 +228,10 @@ export default {
   'spent.providers': 'Credits by provider',
   'spent.none': 'Nothing spent yet.',
   'spent.none.days': 'Nothing spent in the last {n} days.',
-  'spent.none.days': 'Nothing spent in the last {n} days.',
 
   // Webhooks.
   deliveries: 'Deliveries',
   'deliveries.none': 'No recent generation has a webhook.',
-  'deliveries.how':
-    'Set a webhook URL under “Delivery and limits” of a request: its delivery is listed here, and can be sent again.',
   'deliveries.how':
     'Set a webhook URL under “Delivery and limits” of a request: its delivery is listed here, and can be sent again.',
   'look.further': 'Look further back',
@@ -276,10 +271,6 @@ export default {
   'code.INSUFFICIENT_CREDITS': 'Not enough credits',
   'code.RATE_LIMIT': 'Too many requests',
   'code.INVALID_INPUT': 'The request is not valid',
-  'code.INVALID_INPUT.CONTENT_REJECTED': 'Refused by moderation',
-  'code.INVALID_INPUT.UPSTREAM_REFUSED': 'Refused by the provider',
-  'code.INSUFFICIENT_CREDITS.MAX_CREDITS': 'Over your credit limit',
-  'code.GENERATION_FAILED.SUBMISSION_UNKNOWN': 'Lost on the way to the provider',
   'code.INVALID_INPUT.CONTENT_REJECTED': 'Refused by moderation',
   'code.INVALID_INPUT.UPSTREAM_REFUSED': 'Refused by the provider',
   'code.INSUFFICIENT_CREDITS.MAX_CREDITS': 'Over your credit limit',
