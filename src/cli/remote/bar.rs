@@ -17,10 +17,12 @@ const TEMPLATE: &str = "{spinner} {msg} {bar:24} {percent:>3}%";
 const TURN: Duration = Duration::from_millis(120);
 
 pub(super) struct Bar {
-    bar: ProgressBar,
+    drawn: ProgressBar,
     shown: Option<Generation>,
     /// Whether a question stands in its place.
     asks: bool,
+    /// Whether the gateway does not answer.
+    lost: bool,
 }
 
 impl Bar {
@@ -29,29 +31,44 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             bar.set_style(style);
         }
-        Self { bar, shown: None, asks: false }
+        Self { drawn: bar, shown: None, asks: false, lost: false }
     }
 
     /// Shows a state.
     pub(super) fn show(&mut self, generation: &Generation) {
+        self.lost = false;
         let is_first = self.shown.replace(generation.clone()).is_none();
         self.tick();
         if is_first {
-            self.bar.enable_steady_tick(TURN);
+            self.drawn.enable_steady_tick(TURN);
         }
+    }
+
+    /// Says that the gateway does not answer, until it does.
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
+        if self.shown.is_none() {
+            self.note("the gateway does not answer; trying again");
+        }
+        self.tick();
     }
 
     /// Brings the time that is left up to date.
     pub(super) fn tick(&self) {
         if let Some(generation) = self.shown.as_ref().filter(|_| !self.asks) {
-            self.bar.set_position(generation.progress.min(100));
-            self.bar.set_message(message(generation, Clock::default().now()));
+            self.drawn.set_position(generation.progress.min(100));
+            let message = if self.lost {
+                format!("{}: the gateway does not answer, reconnecting", generation.server())
+            } else {
+                message(generation, Clock::default().now())
+            };
+            self.drawn.set_message(message);
         }
     }
 
     /// Asks something in the place of the bar, so that the answer is not written into it.
     pub(super) fn ask(&mut self, question: &str) {
-        self.bar.finish_and_clear();
+        self.drawn.finish_and_clear();
         self.asks = true;
         let mut stderr = io::stderr().lock();
         // Nobody can be told when that fails.
@@ -69,22 +86,23 @@ impl Bar {
         let before = std::mem::replace(self, Self::new());
         if let Some(generation) = before.shown {
             self.show(&generation);
+            self.lost = before.lost;
         }
     }
 
     /// Writes something above the bar, to people.
     pub(super) fn note(&self, text: &str) {
-        self.bar.suspend(|| output::note(text));
+        self.drawn.suspend(|| output::note(text));
     }
 
     /// Writes a line of the output.
     pub(super) fn line(&self, text: &str) -> io::Result<()> {
-        self.bar.suspend(|| output::line(text))
+        self.drawn.suspend(|| output::line(text))
     }
 
     /// Takes the bar away.
     pub(super) fn clear(&self) {
-        self.bar.finish_and_clear();
+        self.drawn.finish_and_clear();
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     exit, output, save,
 };
 use crate::{
-    client::{Adjustment, Client, Generation, Refusal},
+    client::{Adjustment, Client, Generation, Refusal, Told},
     domain::Status,
     lifecycle::Signals,
 };
@@ -235,10 +235,11 @@ impl Watch<'_, '_> {
         loop {
             tokio::select! {
                 state = states.next() => match state {
-                    Some(Ok(generation)) if generation.status.is_terminal() => {
-                        return Ok(Ended::Told(Box::new(generation)));
+                    Some(Ok(Told::State(generation))) if generation.status.is_terminal() => {
+                        return Ok(Ended::Told(generation));
                     }
-                    Some(Ok(generation)) => self.teller.bar.show(&generation),
+                    Some(Ok(Told::State(generation))) => self.teller.bar.show(&generation),
+                    Some(Ok(Told::Lost)) => self.teller.bar.lose(),
                     Some(Err(refusal)) => return Err(refusal),
                     None => return Err(Refusal::unreachable("nothing more is told")),
                 },

@@ -286,6 +286,24 @@ fn on_a_terminal_there_is_a_bar_and_ctrl_c_asks_first_and_leaves_then() {
 }
 
 #[test]
+fn a_terminal_says_that_the_gateway_is_away_and_goes_on_when_it_is_back() {
+    let mut desk = Desk::new();
+    let mut child = on_a_terminal(&desk, &["generate", "image", "[[hang]] A fox", "--provider", "flux-dev"]);
+    until(&mut child, "flux-dev: running");
+    let address = desk.served.url.strip_prefix("http://").unwrap().to_owned();
+    desk.served.signal(Signal::TERM);
+    desk.served.ended();
+    until(&mut child, "reconnecting");
+    desk.served = desk.home.serve(&["--listen", &address]);
+    until(&mut child, "flux-dev: running");
+    press(&mut child, CTRL_C);
+    until(&mut child, "[y/N]");
+    press(&mut child, b"y\n");
+    until(&mut child, "is cancelled; it costs nothing");
+    assert_eq!(ended(child).code, 130);
+}
+
+#[test]
 fn a_gateway_that_goes_and_comes_back_is_watched_on() {
     let mut desk = Desk::new();
     let child = desk.start(&["generate", "image", "[[hang]] A fox", "--provider", "flux-dev"]);

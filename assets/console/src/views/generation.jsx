@@ -53,6 +53,7 @@ function Known({ generation: one }) {
         )}
       </div>
       <aside aria-label={t('details')}>
+        <h2 class="unseen">{t('details')}</h2>
         <Actions generation={one} />
         <Facts generation={one} />
         <Adjustments adjustments={one.adjustments} />
