@@ -212,6 +212,7 @@ fn copy_catalog(to: &Path, run_seconds: u64) {
             Some(("submits_per_minute", _)) => "submits_per_minute = 100000000".to_owned(),
             Some(("concurrent_calls", _)) => "concurrent_calls = 1000".to_owned(),
             Some(("typical_seconds", _)) if is_kling => format!("typical_seconds = {run_seconds}"),
+            Some(("deadline_seconds", _)) if is_kling => format!("deadline_seconds = {}", 6 * run_seconds),
             _ => line.to_owned(),
         };
         let lines: Vec<_> = text.lines().map(line).collect();
