@@ -90,7 +90,9 @@ function Page() {
     event.preventDefault();
     keep(event.target.elements.key);
   };
-  const form = createElement('form', { onSubmit: submit }, createElement('label', { htmlFor: 'key' }, 'API key'), field);
+  const label = createElement('label', { htmlFor: 'key' }, 'API key');
+  const back = createElement('a', { href: './' }, 'Console');
+  const form = createElement('form', { onSubmit: submit }, label, field, back);
   // Without a key the schema is not asked for.
   const editor = createElement(GraphiQL, { fetcher, schema: key ? undefined : null, defaultQuery: DEFAULT_QUERY });
   return createElement('main', null, form, editor);

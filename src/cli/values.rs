@@ -20,8 +20,9 @@ pub(super) fn plan() -> impl TypedValueParser<Value = Plan> {
     PossibleValuesParser::new(["free", "starter", "pro", "enterprise"]).try_map(word::<Plan>)
 }
 
+/// In small letters, as words of a command line are; with `ignore_case`, those of the API too.
 pub(super) fn generation_type() -> impl TypedValueParser<Value = GenerationType> {
-    let names = PossibleValuesParser::new(GenerationType::ALL.map(GenerationType::as_str));
+    let names = PossibleValuesParser::new(["video", "image", "audio", "avatar"]);
     names.try_map(|name| word::<GenerationType>(name.to_uppercase()))
 }
 

@@ -54,7 +54,7 @@ pub struct Generation {
     /// When it is expected to end.
     pub eta: Option<Timestamp>,
     /// How long the whole run takes, in seconds.
-    pub estimated_time: u64,
+    pub estimated_time: i64,
     /// What it costs.
     pub credit_cost: i64,
     /// The first result file.

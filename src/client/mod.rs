@@ -19,6 +19,7 @@ use url::{Host, Url};
 
 pub use answer::{Refusal, read};
 pub use generation::{Adjustment, Asset, Failure, Generation, Wanted};
+pub use watch::Told;
 
 /// How long a connection may take to stand, and how long a peer may say nothing: event streams have a sign of life
 /// every 12 s.

@@ -18,10 +18,21 @@ const MOST_SILENT: u32 = 2;
 const POLL_EVERY: Duration = Duration::from_secs(2);
 /// How long the gateway may be away before the watch is given up.
 const PATIENCE: Duration = Duration::from_mins(5);
+/// So many failures in a row are no slip.
+const WORTH_TELLING: u32 = 3;
 /// The longest wait before the gateway is tried again.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 type Events = Pin<Box<dyn Stream<Item = Result<Sse, sse_stream::Error>> + Send>>;
+
+/// What a watch tells.
+#[derive(Debug)]
+pub enum Told {
+    /// A state.
+    State(Box<Generation>),
+    /// The gateway does not answer; it is tried again.
+    Lost,
+}
 
 struct Watcher<'a> {
     client: &'a Client,
@@ -32,14 +43,17 @@ struct Watcher<'a> {
     /// What failed in a row.
     failures: u32,
     heard_at: Instant,
+    /// To wait before the next try.
+    pause: Option<Duration>,
     is_over: bool,
 }
 
 impl Client {
     /// The states of a generation: the present one, then every change, up to the end or to what makes watching useless.
-    pub fn watch<'a>(&'a self, id: &'a str) -> impl Stream<Item = Result<Generation, Refusal>> + Send + 'a {
+    pub fn watch<'a>(&'a self, id: &'a str) -> impl Stream<Item = Result<Told, Refusal>> + Send + 'a {
         let (heard_at, events) = (Instant::now(), None);
-        let watcher = Watcher { client: self, id, events, silent: 0, failures: 0, heard_at, is_over: false };
+        let watcher =
+            Watcher { client: self, id, events, silent: 0, failures: 0, heard_at, pause: None, is_over: false };
         stream::unfold(watcher, |mut watcher| async move {
             let told = watcher.next().await?;
             Some((told, watcher))
@@ -66,18 +80,25 @@ impl Client {
 }
 
 impl Watcher<'_> {
-    async fn next(&mut self) -> Option<Result<Generation, Refusal>> {
+    async fn next(&mut self) -> Option<Result<Told, Refusal>> {
         if self.is_over {
             return None;
         }
         let told = self.told().await;
-        self.is_over = told.as_ref().map_or(true, |generation| generation.status.is_terminal());
+        self.is_over = match &told {
+            Ok(Told::State(generation)) => generation.status.is_terminal(),
+            Ok(Told::Lost) => false,
+            Err(_) => true,
+        };
         Some(told)
     }
 
-    /// The next state, through whatever breaks meanwhile.
-    async fn told(&mut self) -> Result<Generation, Refusal> {
+    /// The next state, through whatever breaks meanwhile, which is told when it lasts.
+    async fn told(&mut self) -> Result<Told, Refusal> {
         loop {
+            if let Some(pause) = self.pause.take() {
+                sleep(pause).await;
+            }
             let told = match &mut self.events {
                 Some(events) => next_event(events).await,
                 None if self.silent < MOST_SILENT => self.open().await,
@@ -86,12 +107,15 @@ impl Watcher<'_> {
             match told {
                 Ok(generation) => {
                     (self.failures, self.heard_at) = (0, Instant::now());
-                    return Ok(generation);
+                    return Ok(Told::State(Box::new(generation)));
                 }
                 Err(refusal) if !refusal.retryable || self.heard_at.elapsed() > PATIENCE => return Err(refusal),
                 Err(refusal) => {
                     self.events = None;
-                    sleep(self.wait(&refusal)).await;
+                    self.pause = Some(self.wait(&refusal));
+                    if self.failures == WORTH_TELLING {
+                        return Ok(Told::Lost);
+                    }
                 }
             }
         }

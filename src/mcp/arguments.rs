@@ -48,8 +48,18 @@ pub(super) struct One {
 }
 
 /// The arguments in their form.
-pub(super) fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, Refusal> {
+pub(super) fn read<T: DeserializeOwned>(mut arguments: Map<String, Value>) -> Result<T, Refusal> {
+    for value in arguments.values_mut() {
+        *value = whole(value.take());
+    }
     serde_json::from_value(Value::Object(arguments)).map_err(|error| Refusal::invalid(format!("{error}.")))
+}
+
+/// 5.0 as 5: to JSON Schema both are integers, and some hosts know only floating point.
+fn whole(value: Value) -> Value {
+    let integer =
+        value.is_f64().then(|| value.to_string()).and_then(|text| text.strip_suffix(".0")?.parse::<i64>().ok());
+    integer.map_or(value, Value::from)
 }
 
 impl Request {
@@ -127,6 +137,13 @@ mod tests {
         ] {
             assert_ne!(first, key(other), "{other}");
         }
+    }
+
+    #[test]
+    fn an_integer_may_be_written_as_a_fraction() {
+        let read = |text: &str| read::<One>(serde_json::from_str(text).unwrap());
+        assert_eq!(read(r#"{"id":"gen_1","seconds":5.0}"#).unwrap().seconds, Some(5));
+        assert!(read(r#"{"id":"gen_1","seconds":5.5}"#).is_err());
     }
 
     #[test]

@@ -6,7 +6,10 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::arguments::{self, One, Providers, Request};
-use crate::client::{Gateway, Operation, Refusal};
+use crate::{
+    client::{Gateway, Operation, Refusal},
+    domain::GenerationType,
+};
 
 /// How long one `wait` takes at most: clients give a call up after half a minute and more, some after less.
 const LONGEST_WAIT: u64 = 20;
@@ -37,23 +40,47 @@ pub(super) async fn call(
 }
 
 async fn list_providers(gateway: &impl Gateway, given: Map<String, Value>) -> Result<Value, Refusal> {
-    let Providers { r#type, provider } = arguments::read(given)?;
-    // One is shown whether or not it is in service, and says which.
-    let (more, available) = match provider {
-        Some(_) => {
-            let options = "options { name type required description allowedValues default minimum maximum }";
-            (format!("description available waitsFor features limitations {options}"), None)
+    match arguments::read(given)? {
+        Providers { r#type, provider: Some(provider) } => one_provider(gateway, r#type, &provider).await,
+        Providers { r#type: Some(r#type), provider: None } => models(gateway, r#type).await,
+        Providers { r#type: None, provider: None } => {
+            let query = "{ providers(available: true) { id types pricing { creditCost estimatedTime } } }";
+            gateway.ask(&Operation::new(query, json!({}))).await
         }
-        None => (String::new(), Some(true)),
-    };
-    let query = format!(
-        "query($type: GenerationType, $available: Boolean) {{ providers(type: $type, available: $available) {{ id types {more} \
-         models {{ id type available quality pricing {{ creditCost estimatedTime }} }} }} }}"
-    );
-    let mut answer = gateway.ask(&Operation::new(query, json!({ "type": r#type, "available": available }))).await?;
-    let Some(provider) = provider else { return Ok(answer) };
+    }
+}
+
+/// The models that would serve a type now, by provider, the default first; in as few words as say it.
+async fn models(gateway: &impl Gateway, r#type: GenerationType) -> Result<Value, Refusal> {
+    let query = "query($type: GenerationType) { providers(type: $type, available: true) { id \
+         models { id available quality pricing { creditCost estimatedTime } } } }";
+    let mut answer = gateway.ask(&Operation::new(query, json!({ "type": r#type }))).await?;
+    for provider in answer["providers"].as_array_mut().into_iter().flatten() {
+        let known = provider["models"].take();
+        let served = known.as_array().into_iter().flatten().filter(|model| model["available"] == true);
+        provider["models"] = served
+            .map(|model| {
+                let Value::Object(mut told) = model["pricing"].clone() else { return model.clone() };
+                told.extend(["id", "quality"].map(|name| (name.to_owned(), model[name].clone())));
+                Value::Object(told)
+            })
+            .collect();
+    }
+    Ok(answer)
+}
+
+/// One in full, whether or not it is in service; it says which.
+async fn one_provider(
+    gateway: &impl Gateway,
+    r#type: Option<GenerationType>,
+    provider: &str,
+) -> Result<Value, Refusal> {
+    let query = "query($type: GenerationType) { providers(type: $type) { id types description available waitsFor features \
+         limitations models { id type available quality pricing { creditCost estimatedTime } } \
+         options { name type required description allowedValues default minimum maximum } } }";
+    let mut answer = gateway.ask(&Operation::new(query, json!({ "type": r#type }))).await?;
     let found = answer["providers"].as_array_mut().and_then(|all| {
-        let at = all.iter().position(|one| one["id"] == provider.as_str())?;
+        let at = all.iter().position(|one| one["id"] == provider)?;
         Some(all.swap_remove(at))
     });
     found.ok_or_else(|| {

@@ -12,8 +12,8 @@ pub(super) fn tools() -> Vec<Tool> {
     vec![
         tool(
             "list_providers",
-            "Lists the providers that would serve a request now, with models, price in credits and seconds. With provider: \
-             that one in full, with its options.",
+            "Lists the providers that would serve a request now. With type: their models for it, default first, with price in \
+             credits, seconds and quality (0-100). With provider: that one in full, with its options.",
             reads(),
             json!({ "type": type_schema(), "provider": { "type": "string", "description": "One provider, in full" } }),
             &[],

@@ -12,8 +12,8 @@ mod list;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestMethod, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
-        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
+        PaginatedRequestParams, ServerCapabilities, ServerConfig,
     },
     service::RequestContext,
 };
@@ -59,7 +59,10 @@ impl<G: Gateway> ServerHandler for Tools<G> {
     ) -> Result<CallToolResponse, ErrorData> {
         let called = calls::call(&self.gateway, &request.name, request.arguments.unwrap_or_default());
         let outcome = tokio::select! {
-            outcome = called => outcome.ok_or_else(ErrorData::method_not_found::<CallToolRequestMethod>)?,
+            outcome = called => {
+                let unknown = || ErrorData::invalid_params(format!("Unknown tool: {}", request.name), None);
+                outcome.ok_or_else(unknown)?
+            }
             // Nobody waits for the answer any more.
             () = context.ct.cancelled() => Err(Refusal::unreachable("the call was cancelled")),
         };
@@ -89,7 +92,9 @@ fn refused(refusal: &Refusal) -> CallToolResult {
     let advice = advice(refusal);
     let mut error = json!(refusal);
     error["advice"] = json!(advice);
-    let mut result = CallToolResult::error(vec![ContentBlock::text(format!("{refusal} {advice}"))]);
+    let told = refusal.to_string();
+    let stop = if told.ends_with(['.', '!', '?']) { "" } else { "." };
+    let mut result = CallToolResult::error(vec![ContentBlock::text(format!("{told}{stop} {advice}"))]);
     result.structured_content = Some(json!({ "error": error }));
     result
 }
@@ -121,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_refusal_says_what_to_do() {
-        let mut refusal = Refusal::invalid("Too long.");
+        let mut refusal = Refusal::invalid("Too long");
         let result = serde_json::to_value(refused(&refusal)).unwrap();
         assert_eq!(result["isError"], true);
         assert!(result["content"][0]["text"].as_str().unwrap().starts_with("INVALID_INPUT: Too long. Correct"));

@@ -33,6 +33,7 @@ const { tools } = await client.listTools();
 say('tools', { names: tools.map((tool) => tool.name), bytes: JSON.stringify(tools).length });
 
 const picture = { type: 'IMAGE', provider: 'flux-dev', text: 'A fox', options: { n: 1 } };
+say('all providers', await call('list_providers', {}));
 say('providers', await call('list_providers', { type: 'IMAGE' }));
 say('provider', await call('list_providers', { type: 'IMAGE', provider: 'flux-dev' }));
 say('quote', await call('quote', picture));

@@ -113,7 +113,7 @@ async fn a_newcomer_makes_an_image_a_video_and_speech() {
     assert_eq!(told["gallery"], made);
     assert_eq!(told["videos"], json!(["A river boat at dawn"]));
     assert_eq!(told["keyIsInTheAddress"], false);
-    assert_eq!(told["anotherTab"], "Begin with your key");
+    assert_eq!(told["anotherTab"], "Start with your key");
     assert!(!told["keptOutside"].as_str().unwrap().contains("dt_"), "{told}");
     let spent: i64 = told["prices"].as_array().unwrap().iter().filter_map(Value::as_i64).sum();
     assert_eq!(app.account(&app.key.key).await["credits"]["balance"], 100_000 - spent);
@@ -125,7 +125,7 @@ async fn what_goes_wrong_is_told_with_what_to_do() {
     let poor = app.new_key("poor", Plan::Free, Mode::Test, Some(10)).await.key;
     let told = told(&app, "troubles", &[&poor]).await;
     assert_eq!(told["rejected"]["codes"], json!(["INVALID_INPUT", "CONTENT_REJECTED"]));
-    assert!(told["rejected"]["whatToDo"].as_str().unwrap().starts_with("Say it in other words"));
+    assert!(told["rejected"]["whatToDo"].as_str().unwrap().starts_with("Rephrase the prompt"));
     assert_eq!(told["limited"]["codes"], json!(["INSUFFICIENT_CREDITS", "MAX_CREDITS", "maxCredits"]));
     assert_eq!(told["field"], "true");
     assert_eq!(told["poor"]["title"], "Not enough credits");
@@ -137,9 +137,15 @@ async fn what_goes_wrong_is_told_with_what_to_do() {
 async fn axe_finds_nothing_serious_and_a_phone_is_wide_enough() {
     let (app, receiver) = (live().await, Receiver::start(&[]).await);
     let told = told(&app, "states", &[&receiver.url]).await;
-    assert_eq!(told["seen"], 27);
+    assert_eq!(told["seen"], 45);
     assert_eq!(told["findings"], json!([]));
     assert_eq!(told["wide"], json!([]));
+}
+
+#[tokio::test]
+async fn what_a_phone_runs_comes_into_sight() {
+    let told = told(&live().await, "phone", &[]).await;
+    assert!(told["whatToDo"].as_str().unwrap().starts_with("Raise the credit limit"), "{told}");
 }
 
 #[tokio::test]
@@ -194,6 +200,7 @@ async fn the_gallery_is_gone_through_and_narrowed_down() {
     app.cancel(&app.generate(image("A heron")).await["id"]).await;
     let told = told(&app, "gallery", &[]).await;
     assert_eq!((&told["newer"], &told["older"], &told["page"]), (&json!(true), &json!(true), &json!(1)));
+    assert_eq!(told["cameBackTo"], "Page 2");
 }
 
 #[tokio::test]
@@ -258,6 +265,7 @@ async fn a_malay_browser_gets_malay_and_choices_stay() {
     assert_eq!(told["title"], "Mulakan dengan kunci anda");
     assert_eq!(told["language"], "ms");
     assert_eq!(told["price"], "kredit");
+    assert_eq!(told["card"], "teks ke imej");
     assert!(told["error"].as_str().unwrap().starts_with("Gunakan perkataan lain"), "{told}");
     assert_eq!(told["switched"], "New request");
     assert_eq!(told["stays"], "New request");

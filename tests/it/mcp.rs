@@ -54,7 +54,11 @@ async fn check(app: &TestApp, transcript: &Transcript) {
 
 fn check_looking(transcript: &Transcript) {
     let listed = transcript.told("providers")["providers"].as_array().unwrap();
-    assert!(listed.iter().any(|provider| provider["id"] == "flux-dev"));
+    let listed = listed.iter().find(|provider| provider["id"] == "flux-dev").unwrap();
+    assert_eq!(listed["models"][0]["creditCost"], IMAGE_COST, "{listed}");
+    let all = transcript.told("all providers");
+    assert!(all["providers"].as_array().unwrap().iter().any(|one| one["types"][0] == "VIDEO"), "{all}");
+    assert!(all.to_string().len() < 8_000, "{all}");
     let provider = transcript.told("provider");
     assert!(provider["options"].as_array().unwrap().iter().any(|option| option["name"] == "n"), "{provider}");
     let quote = transcript.told("quote");
@@ -88,7 +92,7 @@ fn check_refusals(transcript: &Transcript) {
     assert_eq!(transcript.code("no generation"), "NOT_FOUND/");
     let text = transcript.step("budget")["text"].as_str().unwrap();
     assert!(text.contains("Do not spend more"), "{text}");
-    assert_eq!(transcript.step("no tool")["failed"], -32_601);
+    assert_eq!(transcript.step("no tool")["failed"], -32_602);
 }
 
 #[tokio::test]

@@ -77,6 +77,9 @@ function Header() {
         </a>
         <label class="language">
           <span class="unseen">{t('language')}</span>
+          <span class="short" aria-hidden="true">
+            {language.value.toUpperCase()}
+          </span>
           <select value={language.value} onChange={(event) => setLanguage(event.target.value)}>
             {Object.entries(LANGUAGES).map(([tag, name]) => (
               <option key={tag} value={tag} lang={tag}>

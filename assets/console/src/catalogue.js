@@ -74,4 +74,4 @@ export function hasEffect({ description }, model) {
 
 /** An option's description without the list of models it does not concern. */
 export const descriptionOf = ({ description }) =>
-  description.replace(/\s*(Without effect on|Said in words in the prompt, or without effect, on) .+\.$/, '');
+  description.replace(/\s*(Without effect on .+|Said in words in the prompt.*)\.$/, '');

@@ -3,6 +3,9 @@ import { locale, number, plural, t } from './i18n.js';
 
 export const credits = (n) => plural('credits', n);
 
+/** Only what completes is charged, and what is under way may be. */
+export const isCharged = ({ status }) => status !== 'FAILED' && status !== 'CANCELLED';
+
 /** What credits cost: 1 is US$0.001. */
 export const dollars = (n) => `US$${number(n / 1000, { minimumFractionDigits: 2, maximumFractionDigits: 3 })}`;
 

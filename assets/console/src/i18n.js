@@ -1,6 +1,7 @@
 // The language of the page: chosen from the browser, switchable, every string in one table a language.
 import { effect, signal } from '@preact/signals';
 import en from './strings/en.js';
+import malay from './strings/catalogue.ms.js';
 import ms from './strings/ms.js';
 
 const KEPT = 'doitong.language';
@@ -32,6 +33,14 @@ export function t(key, parameters = {}) {
 /** The text of a key that only some values have (names of options and codes); `otherwise` when there is none. */
 export function maybe(key, otherwise) {
   return TABLES[language.value][key] ?? otherwise;
+}
+
+/** A phrase of the catalogue, which is in English, as `{ text, lang }`; the language is undefined when it is the page's. */
+export function phrase(english) {
+  if (language.value === 'en') return { text: english };
+  const [, words, stop] = english.match(/^(.*?)(\.?)$/s);
+  const own = malay(words);
+  return own ? { text: own + stop } : { text: english, lang: 'en' };
 }
 
 /** Text with a number, whose form depends on it: `KEY.one` or `KEY.other`. */

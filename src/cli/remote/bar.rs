@@ -1,6 +1,9 @@
 //! The progress bar: on standard error, and only where that is a terminal.
 
-use std::{io, time::Duration};
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -14,8 +17,12 @@ const TEMPLATE: &str = "{spinner} {msg} {bar:24} {percent:>3}%";
 const TURN: Duration = Duration::from_millis(120);
 
 pub(super) struct Bar {
-    bar: ProgressBar,
+    drawn: ProgressBar,
     shown: Option<Generation>,
+    /// Whether a question stands in its place.
+    asks: bool,
+    /// Whether the gateway does not answer.
+    lost: bool,
 }
 
 impl Bar {
@@ -24,37 +31,78 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             bar.set_style(style);
         }
-        bar.enable_steady_tick(TURN);
-        Self { bar, shown: None }
+        Self { drawn: bar, shown: None, asks: false, lost: false }
     }
 
     /// Shows a state.
     pub(super) fn show(&mut self, generation: &Generation) {
-        self.bar.set_position(generation.progress.min(100));
-        self.shown = Some(generation.clone());
+        self.lost = false;
+        let is_first = self.shown.replace(generation.clone()).is_none();
+        self.tick();
+        if is_first {
+            self.drawn.enable_steady_tick(TURN);
+        }
+    }
+
+    /// Says that the gateway does not answer, until it does.
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
+        if self.shown.is_none() {
+            self.note("the gateway does not answer; trying again");
+        }
         self.tick();
     }
 
     /// Brings the time that is left up to date.
     pub(super) fn tick(&self) {
-        if let Some(generation) = &self.shown {
-            self.bar.set_message(message(generation, Clock::default().now()));
+        if let Some(generation) = self.shown.as_ref().filter(|_| !self.asks) {
+            self.drawn.set_position(generation.progress.min(100));
+            let message = if self.lost {
+                format!("{}: the gateway does not answer, reconnecting", generation.server())
+            } else {
+                message(generation, Clock::default().now())
+            };
+            self.drawn.set_message(message);
+        }
+    }
+
+    /// Asks something in the place of the bar, so that the answer is not written into it.
+    pub(super) fn ask(&mut self, question: &str) {
+        self.drawn.finish_and_clear();
+        self.asks = true;
+        let mut stderr = io::stderr().lock();
+        // Nobody can be told when that fails.
+        write!(stderr, "{question} ").and_then(|()| stderr.flush()).ok();
+    }
+
+    /// Shows the bar again where a question stood, which may have been answered or not.
+    pub(super) fn answered(&mut self, was_answered: bool) {
+        if !self.asks {
+            return;
+        }
+        if !was_answered {
+            output::note("");
+        }
+        let before = std::mem::replace(self, Self::new());
+        if let Some(generation) = before.shown {
+            self.show(&generation);
+            self.lost = before.lost;
         }
     }
 
     /// Writes something above the bar, to people.
     pub(super) fn note(&self, text: &str) {
-        self.bar.suspend(|| output::note(text));
+        self.drawn.suspend(|| output::note(text));
     }
 
     /// Writes a line of the output.
     pub(super) fn line(&self, text: &str) -> io::Result<()> {
-        self.bar.suspend(|| output::line(text))
+        self.drawn.suspend(|| output::line(text))
     }
 
     /// Takes the bar away.
     pub(super) fn clear(&self) {
-        self.bar.finish_and_clear();
+        self.drawn.finish_and_clear();
     }
 }
 
@@ -70,11 +118,15 @@ fn message(generation: &Generation, now: Timestamp) -> String {
     };
     let left = generation.eta.map(|eta| (eta - now).num_seconds());
     match left {
-        Some(seconds) if seconds >= 90 => format!("{who}: {state}, about {} min left", (seconds + 30) / 60),
-        Some(seconds) if seconds > 0 => format!("{who}: {state}, about {seconds} s left"),
+        Some(seconds) if seconds > 0 => format!("{who}: {state}, {} left", about(seconds)),
         Some(_) => format!("{who}: {state}, any moment now"),
         None => format!("{who}: {state}"),
     }
+}
+
+/// How long something takes, as people say it.
+pub(super) fn about(seconds: i64) -> String {
+    if seconds >= 90 { format!("about {} min", (seconds + 30) / 60) } else { format!("about {seconds} s") }
 }
 
 #[cfg(test)]

@@ -8,16 +8,19 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use futures_util::{
     FutureExt as _, StreamExt as _,
     future::{BoxFuture, pending, ready},
 };
 use serde_json::{Value, json};
 
-use super::{bar::Bar, exit, output, save};
+use super::{
+    bar::{Bar, about},
+    exit, output, save,
+};
 use crate::{
-    client::{Adjustment, Client, Generation, Refusal},
+    client::{Adjustment, Client, Generation, Refusal, Told},
     domain::Status,
     lifecycle::Signals,
 };
@@ -46,6 +49,11 @@ impl Form {
             return Err(Refusal::invalid("--json and `-o -` both write to standard output; choose one"));
         }
         Ok(())
+    }
+
+    /// Refuses a place where nothing can be saved, before anything is paid that would be.
+    pub(super) fn check_place(&self) -> Result<(), Refusal> {
+        if self.is_piped() { Ok(()) } else { save::check(self.output.as_deref()) }
     }
 }
 
@@ -83,8 +91,14 @@ impl<'a> Teller<'a> {
     pub(super) fn accepted(&mut self, generation: &Generation) -> io::Result<()> {
         let Generation { id, credit_cost, estimated_time, .. } = generation;
         let who = generation.server();
-        self.say(&format!("{id}: {who}, {credit_cost} credits, about {estimated_time} s"))?;
+        let credits = if *credit_cost == 1 { "credit" } else { "credits" };
+        self.say(&format!("{id}: {who}, {credit_cost} {credits}, {}", about(*estimated_time)))?;
         self.adjusted(generation)
+    }
+
+    /// Begins the bar with what is known before anything is told.
+    pub(super) fn show(&mut self, generation: &Generation) {
+        self.bar.show(generation);
     }
 
     fn adjusted(&mut self, generation: &Generation) -> io::Result<()> {
@@ -100,10 +114,11 @@ impl<'a> Teller<'a> {
 
 fn adjustment_text(adjustment: &Adjustment) -> String {
     let Adjustment { option, requested, used, reason } = adjustment;
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     if used.is_null() {
-        format!("{option} {requested} is not used: {reason}")
+        format!("{option} {} is not used: {reason}", text(requested))
     } else {
-        format!("{option} {requested} is {used}: {reason}")
+        format!("{option} is {}, not {}: {reason}", text(used), text(requested))
     }
 }
 
@@ -125,8 +140,13 @@ pub(super) async fn follow(
     let mut watch = Watch { client, id, teller, asked: false, answer: pending().boxed(), cancelled: false };
     let ended = watch.until_the_end(signals).await;
     let cancelled = watch.cancelled;
+    teller.bar.answered(false);
     teller.bar.clear();
-    let ended = ended.with_context(|| format!("{id} may go on; `doitong watch {id}` follows it"))?;
+    let ended = ended.inspect_err(|refusal| {
+        if refusal.retryable {
+            output::note(&format!("{id} may go on; `doitong watch {id}` follows it"));
+        }
+    })?;
     let Ended::Told(generation) = ended else {
         output::note(&format!("{id} goes on; `doitong watch {id}` follows it"));
         return Ok(exit::interrupted());
@@ -208,19 +228,20 @@ struct Watch<'a, 'b> {
 }
 
 impl Watch<'_, '_> {
-    async fn until_the_end(&mut self, signals: &mut Signals) -> anyhow::Result<Ended> {
+    async fn until_the_end(&mut self, signals: &mut Signals) -> Result<Ended, Refusal> {
         let (client, id) = (self.client, self.id);
         let mut states = pin!(client.watch(id));
         let mut ticks = tokio::time::interval(TICK);
         loop {
             tokio::select! {
                 state = states.next() => match state {
-                    Some(Ok(generation)) if generation.status.is_terminal() => {
-                        return Ok(Ended::Told(Box::new(generation)));
+                    Some(Ok(Told::State(generation))) if generation.status.is_terminal() => {
+                        return Ok(Ended::Told(generation));
                     }
-                    Some(Ok(generation)) => self.teller.bar.show(&generation),
-                    Some(Err(refusal)) => return Err(refusal.into()),
-                    None => anyhow::bail!("nothing more is told"),
+                    Some(Ok(Told::State(generation))) => self.teller.bar.show(&generation),
+                    Some(Ok(Told::Lost)) => self.teller.bar.lose(),
+                    Some(Err(refusal)) => return Err(refusal),
+                    None => return Err(Refusal::unreachable("nothing more is told")),
                 },
                 () = signals.stop() => {
                     if self.asked {
@@ -241,13 +262,14 @@ impl Watch<'_, '_> {
             self.answer = ready(true).boxed();
             return;
         }
-        self.teller.bar.note(&format!("Cancel {}? [y/N] (Ctrl-C again leaves it running)", self.id));
+        self.teller.bar.ask(&format!("Cancel {}? Ctrl-C again leaves it running. [y/N]", self.id));
         self.answer = tokio::task::spawn_blocking(said_yes).map(Result::unwrap_or_default).boxed();
     }
 
     async fn answered(&mut self, yes: bool) {
         self.answer = pending().boxed();
         self.asked = yes;
+        self.teller.bar.answered(true);
         if !yes {
             return;
         }

@@ -18,7 +18,15 @@ use crate::{
     lifecycle::Signals,
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  doitong generate image \"A red fox in the snow\"
+  doitong generate video \"It runs away\" --image fox.png --option duration=5 -o fox.mp4
+  doitong generate audio \"Good morning\" --voice alloy --max-credits 10
+`doitong list` shows what was made; the options of a provider are in the console and in `providers.options` of the API.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
     /// What to make
     #[arg(value_name = "TYPE", ignore_case = true, value_parser = values::generation_type())]
@@ -67,6 +75,9 @@ pub(in crate::cli) struct Args {
 
 pub(super) async fn run(args: &Args, client: &Client, signals: &mut Signals) -> anyhow::Result<ExitCode> {
     args.form.check()?;
+    if !args.no_wait {
+        args.form.check_place()?;
+    }
     let submitted = tokio::select! {
         submitted = submit(args, client) => submitted?,
         () = signals.stop() => {
@@ -79,6 +90,7 @@ pub(super) async fn run(args: &Args, client: &Client, signals: &mut Signals) -> 
     }
     let mut teller = Teller::new(&args.form);
     teller.accepted(&submitted)?;
+    teller.show(&submitted);
     follow(client, &submitted.id, &mut teller, signals).await
 }
 

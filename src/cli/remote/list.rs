@@ -44,6 +44,14 @@ pub(super) async fn run(args: &Args, client: &Client) -> anyhow::Result<()> {
     Ok(output::table(["ID", "TYPE", "STATUS", "PROVIDER", "MODEL", "CREDITS", "CREATED", "RESULT"], &rows)?)
 }
 
+/// Only what completes is charged, and what is under way may be.
+fn charged(generation: &Generation) -> i64 {
+    match generation.status {
+        Status::Failed | Status::Cancelled => 0,
+        Status::Pending | Status::Processing | Status::Completed => generation.credit_cost,
+    }
+}
+
 fn row(generation: &Generation) -> [String; 8] {
     let error = || generation.error.as_ref().map(|error| error.reason.clone().unwrap_or_else(|| error.code.clone()));
     [
@@ -52,7 +60,7 @@ fn row(generation: &Generation) -> [String; 8] {
         generation.status.as_str().to_lowercase(),
         generation.provider.clone(),
         generation.model.clone(),
-        generation.credit_cost.to_string(),
+        charged(generation).to_string(),
         output::moment(generation.created_at),
         generation.url.clone().or_else(error).unwrap_or_default(),
     ]

@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use tempfile::NamedTempFile;
 
 use crate::{
-    client::{Asset, Client, Generation},
+    client::{Asset, Client, Generation, Refusal},
     media::extension,
 };
 
@@ -24,6 +24,16 @@ pub(super) struct Saved {
     pub(super) path: PathBuf,
     /// Whether another one was there.
     pub(super) replaced: bool,
+}
+
+/// Refuses a place where no file can be made.
+pub(super) fn check(to: Option<&Path>) -> Result<(), Refusal> {
+    let folder = to.map_or(Path::new("."), |to| if to.is_dir() { to } else { folder_of(to) });
+    if !folder.is_dir() {
+        return Err(Refusal::invalid(format!("there is no folder {}; make it first", folder.display())));
+    }
+    let refused = |error: io::Error| Refusal::invalid(format!("cannot save in {}: {}", folder.display(), error.kind()));
+    private(folder).map(drop).map_err(refused)
 }
 
 /// Saves a result file: in the present folder, in the folder `to`, or as the file `to`.

@@ -15,5 +15,6 @@ pub(in crate::cli) struct Args {
 
 pub(super) async fn run(args: &Args, client: &Client, signals: &mut Signals) -> anyhow::Result<ExitCode> {
     args.form.check()?;
+    args.form.check_place()?;
     follow(client, &args.id, &mut Teller::new(&args.form), signals).await
 }

@@ -20,7 +20,7 @@ await tell(async (open) => {
   await page.getByText('More options').click();
   await page.getByRole('group', { name: 'Sound' }).getByRole('radio', { name: 'On' }).check();
   await page.getByText('Delivery and limits').click();
-  await page.getByLabel('At most so many credits').fill('5000');
+  await page.getByLabel('Credit limit').fill('5000');
   await page.getByLabel('Labels').fill('{"order": 7}');
   await page.getByLabel('Exactly as asked').check();
   await page.keyboard.press('Enter');

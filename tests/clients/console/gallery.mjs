@@ -11,6 +11,10 @@ await tell(async (open) => {
   await prints(3);
   told.older = await page.getByRole('button', { name: 'Older' }).isDisabled();
   told.page = await page.getByText('Page 2').count();
+  await page.locator('.print').first().click();
+  await page.getByRole('main').getByRole('link', { name: 'Gallery' }).click();
+  await prints(3);
+  told.cameBackTo = await page.getByText(/^Page \d$/).innerText();
   await page.getByRole('button', { name: 'Newer' }).click();
   await prints(24);
   await page.getByRole('combobox', { name: 'Status' }).selectOption('Cancelled');
@@ -19,6 +23,6 @@ await tell(async (open) => {
   await page.getByRole('combobox', { name: 'Provider' }).selectOption('OpenAI Speech');
   await prints(2);
   await page.getByRole('radio', { name: 'Avatar' }).check();
-  await page.getByText('Nothing here is of that kind.').waitFor();
+  await page.getByText('Nothing matches these filters.').waitFor();
   return told;
 });

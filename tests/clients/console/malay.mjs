@@ -6,6 +6,7 @@ await tell(async (open) => {
   const told = { title: await page.getByRole('heading', { level: 2 }).innerText() };
   told.language = await page.evaluate(() => document.documentElement.lang);
   await connect(page);
+  told.card = await page.locator('.provider-card', { hasText: 'FLUX.1 dev' }).locator('small').innerText();
   await page
     .getByRole('textbox', { name: 'Apakah yang patut dipaparkan dalam imej?' })
     .fill('Seekor rubah merah [[reject]]');

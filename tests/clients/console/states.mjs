@@ -39,13 +39,19 @@ async function goThrough(page, look) {
 
   await page.locator('.provider-card').nth(5).waitFor();
   await look('an empty form');
+  for (const name of ['Gallery', 'Webhooks', 'Usage']) {
+    await view(page, name);
+    await page.waitForLoadState('networkidle');
+    await look(`${name} at first`);
+  }
+  await view(page, 'Create');
   await chooseType(page, 'Video');
   await page.getByRole('radio', { name: 'Kling AI' }).check();
   await page.getByRole('radio', { name: '1080p', exact: true }).check();
   await page.getByRole('radio', { name: 'std', exact: true }).check();
   await page.getByText('More options').click();
   await page.getByText('Delivery and limits').click();
-  await page.getByLabel('Webhook', { exact: true }).fill(hook);
+  await page.getByLabel('Webhook URL').fill(hook);
   await page.getByRole('button', { name: 'Last picture' }).click();
   await page.getByRole('textbox', { name: 'What should the clip show?' }).fill('A river boat at dawn');
   await page.getByText('Served differently').waitFor();
@@ -59,6 +65,16 @@ async function goThrough(page, look) {
   await generate(page, 'Image', 'A heron [[reject]]');
   await newest(page, 'A heron [[reject]]', 'Failed');
   await look('runs, with an error');
+  const long = `A heron [[slow]] ${'in the reeds, with mist over the lake '.repeat(20)}`.trim();
+  await generate(page, 'Image', long);
+  const slow = await newest(page, long, 'In progress');
+  await look('a run under way');
+  await slow.getByRole('link').click();
+  await page.getByRole('button', { name: 'Show all' }).click();
+  await look('one generation under way, with a long prompt');
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await page.getByText('Nothing was charged').waitFor();
+  await view(page, 'Create');
   await generate(page, 'Image', 'A heron');
   await newest(page, 'A heron', 'Completed');
 
@@ -68,11 +84,15 @@ async function goThrough(page, look) {
   await page.getByRole('link', { name: 'A heron Completed' }).click();
   await page.getByRole('heading', { name: 'A heron' }).waitFor();
   await look('one generation');
+  await page.getByRole('main').getByRole('link', { name: 'Gallery' }).click();
+  await page.getByRole('link', { name: 'A heron [[reject]] Failed' }).click();
+  await page.getByRole('alert').waitFor();
+  await look('one that failed');
   await view(page, 'Usage');
   await page.getByText('Show as a table').click();
   await look('usage');
   await view(page, 'Webhooks');
   await page.getByRole('row').nth(1).waitFor();
-  await page.getByRole('button', { name: 'Make a new secret' }).click();
+  await page.getByRole('button', { name: 'Create a new secret' }).click();
   await look('webhooks, with a dialog');
 }

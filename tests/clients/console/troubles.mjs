@@ -26,16 +26,16 @@ await tell(
     told.rejected = await read(await newest(page, 'A heron [[reject]]', 'Failed'));
 
     await page.getByText('Delivery and limits').click();
-    await page.getByLabel('At most so many credits').fill('1');
+    await page.getByLabel('Credit limit').fill('1');
     await page.locator('.ticket').getByRole('alert').waitFor();
     told.limited = await read(page.locator('.ticket'));
-    await page.getByLabel('At most so many credits').fill('');
+    await page.getByLabel('Credit limit').fill('');
     await page.locator('.ticket').getByRole('alert').waitFor({ state: 'detached' });
 
-    await page.getByLabel('Webhook', { exact: true }).fill('ftp://example.com');
+    await page.getByLabel('Webhook URL').fill('ftp://example.com');
     await page.locator('.field-error:not([hidden])').waitFor();
-    told.field = await page.getByLabel('Webhook', { exact: true }).getAttribute('aria-invalid');
-    await page.getByLabel('Webhook', { exact: true }).fill('');
+    told.field = await page.getByLabel('Webhook URL').getAttribute('aria-invalid');
+    await page.getByLabel('Webhook URL').fill('');
 
     await page.getByRole('button', { name: 'Forget the key' }).click();
     await connect(page, poor);
@@ -43,7 +43,7 @@ await tell(
     await page.locator('.ticket').getByRole('alert').waitFor();
     told.poor = await read(page.locator('.ticket'));
     await view(page, 'Gallery');
-    await page.getByText('Nothing has been made yet.').waitFor();
+    await page.getByText('Nothing here yet. What you make shows up here.').waitFor();
 
     await page.getByRole('button', { name: 'Forget the key' }).click();
     await connect(page, 'dt_test_wrong');

@@ -6,7 +6,7 @@ const hook = process.argv[2];
 await tell(async (open) => {
   const page = await connected(open);
   await page.getByText('Delivery and limits').click();
-  await page.getByLabel('Webhook', { exact: true }).fill(hook);
+  await page.getByLabel('Webhook URL').fill(hook);
   await generate(page, 'Image', 'A red fox in the snow');
   await newest(page, 'A red fox in the snow', 'Completed');
   const cells = () => page.getByRole('row').nth(1).getByRole('cell').allInnerTexts();
@@ -24,8 +24,8 @@ await tell(async (open) => {
   told.after = (await cells()).slice(0, 4);
 
   told.secrets = await page.locator('.secrets li').count();
-  await page.getByRole('button', { name: 'Make a new secret' }).click();
-  await page.getByRole('dialog').getByRole('button', { name: 'Make a new secret' }).click();
+  await page.getByRole('button', { name: 'Create a new secret' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Create a new secret' }).click();
   await page.getByText('signs until').waitFor();
   told.rotated = await page.locator('.secrets li').count();
   const [first] = await page.locator('.secrets code').allInnerTexts();

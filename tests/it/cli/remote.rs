@@ -125,8 +125,12 @@ fn a_result_goes_where_it_is_asked_for() {
     assert!(String::from_utf8(output.stderr).unwrap().starts_with("gen_"));
     let both = desk.fails(2, &[FOX, &["-o", "-", "--json"]].concat());
     assert!(both.contains("choose one"), "{both}");
-    let nowhere = desk.fails(7, &[FOX, &["-o", "missing/fox.png"]].concat());
-    assert!(nowhere.contains("/media/"), "{nowhere}");
+    let made = desk.list().len();
+    let nowhere = desk.fails(2, &[FOX, &["-o", "missing/fox.png"]].concat());
+    assert!(nowhere.contains("there is no folder missing"), "{nowhere}");
+    assert_eq!(desk.list().len(), made);
+    let unnamable = desk.fails(7, &[FOX, &["-o", &"x".repeat(300)]].concat());
+    assert!(unnamable.contains("/media/"), "{unnamable}");
 }
 
 #[test]
@@ -177,7 +181,8 @@ fn every_class_of_error_has_its_exit_code() {
     assert!(rejected.contains("CONTENT_REJECTED"), "{rejected}");
     let unknown = fails(2, &["--option", "qualty=high"]);
     assert!(unknown.contains("INVALID_INPUT/OPTION") && unknown.contains("quality"), "{unknown}");
-    assert!(desk.fails(2, &["watch", "gen_00000000000000000000000000000000"]).contains("NOT_FOUND"));
+    let none = desk.fails(2, &["watch", "gen_00000000000000000000000000000000"]);
+    assert!(none.starts_with("error: NOT_FOUND: "), "{none}");
     assert!(fails(4, &["--max-credits", "1"]).contains("INSUFFICIENT_CREDITS/MAX_CREDITS"));
     for usage in [&["generate"][..], &["generate", "song", "x"], &[FOX, &["--option", "n"]].concat()] {
         assert_eq!(desk.home.run(usage).code, 2, "{usage:?}");
@@ -257,7 +262,10 @@ fn on_a_terminal_there_is_a_bar_and_ctrl_c_asks_first_and_leaves_then() {
     assert!(seen.contains("░") && seen.contains('%'), "{seen}");
     press(&mut child, CTRL_C);
     until(&mut child, "[y/N]");
-    press(&mut child, b"n\n");
+    // The bar is not drawn over the answer.
+    press(&mut child, b"no");
+    assert!(!until(&mut child, "no").contains('░'));
+    press(&mut child, b"\n");
     // It goes on, and can be asked again.
     until(&mut child, "flux-dev: running");
     press(&mut child, CTRL_C);
@@ -275,6 +283,24 @@ fn on_a_terminal_there_is_a_bar_and_ctrl_c_asks_first_and_leaves_then() {
     until(&mut child, "is cancelled; it costs nothing");
     assert_eq!(ended(child).code, 130);
     assert_eq!(desk.list()[0]["status"], "CANCELLED");
+}
+
+#[test]
+fn a_terminal_says_that_the_gateway_is_away_and_goes_on_when_it_is_back() {
+    let mut desk = Desk::new();
+    let mut child = on_a_terminal(&desk, &["generate", "image", "[[hang]] A fox", "--provider", "flux-dev"]);
+    until(&mut child, "flux-dev: running");
+    let address = desk.served.url.strip_prefix("http://").unwrap().to_owned();
+    desk.served.signal(Signal::TERM);
+    desk.served.ended();
+    until(&mut child, "reconnecting");
+    desk.served = desk.home.serve(&["--listen", &address]);
+    until(&mut child, "flux-dev: running");
+    press(&mut child, CTRL_C);
+    until(&mut child, "[y/N]");
+    press(&mut child, b"y\n");
+    until(&mut child, "is cancelled; it costs nothing");
+    assert_eq!(ended(child).code, 130);
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn published(name: &str) -> PathBuf {
 }
 
 /// Our programs, with what they are made of.
-const PROGRAMS: [&str; 22] = [
+const PROGRAMS: [&str; 23] = [
     "package.json",
     "package-lock.json",
     "audits.mjs",
@@ -39,6 +39,7 @@ const PROGRAMS: [&str; 22] = [
     "console/malay.mjs",
     "console/newcomer.mjs",
     "console/page.mjs",
+    "console/phone.mjs",
     "console/polling.mjs",
     "console/states.mjs",
     "console/troubles.mjs",

@@ -20,7 +20,8 @@ export function Inputs() {
   const { type, text, media } = draft.value;
   const id = useId();
   const problem = problemOf('input.text');
-  const isShown = (name) => name in media || opened.value.includes(name);
+  // One that is missing is asked for where it is given.
+  const isShown = (name) => name in media || opened.value.includes(name) || problemOf(`input.${name}`) !== null;
   const names = MEDIA[type];
   return (
     <Drop onFile={(file) => place(file, names)}>

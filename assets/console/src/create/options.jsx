@@ -4,6 +4,7 @@ import { commonOptions, descriptionOf, hasEffect, providersOf } from '../catalog
 import { shown } from '../format.js';
 import { maybe, number, t } from '../i18n.js';
 import { Choice } from '../parts/choice.jsx';
+import { Phrase } from '../parts/phrase.jsx';
 import { draft, parsed, setOption } from './draft.js';
 import { FieldError, problemOf } from './problem.jsx';
 
@@ -74,8 +75,8 @@ function Option({ option }) {
         </label>
       )}
       <Control option={option} field={field} value={value} set={(next) => setOption(option.name, next)} />
-      <p id={`${id}-about`} class="hint" lang="en">
-        {descriptionOf(option)}
+      <p id={`${id}-about`} class="hint">
+        <Phrase of={descriptionOf(option)} />
       </p>
       <FieldError id={`${id}-problem`} problem={problem} />
     </div>
@@ -197,11 +198,11 @@ function Slider({ option, field, value, set }) {
   );
 }
 
-/** The value used when none is given, else the bounds. */
-function placeholder({ default: value, minimum, maximum }) {
+/** The value used when none is given, else the bounds. Words that are not given are not chosen by anyone. */
+function placeholder({ type, default: value, minimum, maximum }) {
   if (value !== null) return shown(value);
   if (minimum !== null && maximum !== null) return `${number(minimum)} – ${number(maximum)}`;
-  return t('unset');
+  return type === 'string' ? t('optional') : t('unset');
 }
 
 function Text({ option, field, value, set }) {

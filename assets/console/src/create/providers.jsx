@@ -4,6 +4,7 @@ import { day, duration } from '../format.js';
 import { number, t } from '../i18n.js';
 import { Choice } from '../parts/choice.jsx';
 import { Icon } from '../parts/icons.jsx';
+import { Phrase, Phrases } from '../parts/phrase.jsx';
 import { Trouble } from '../parts/trouble.jsx';
 import { change, chooseProvider, draft } from './draft.js';
 
@@ -68,7 +69,9 @@ function ProviderCard({ provider }) {
       <span class="face">
         <strong>{name}</strong>
         {available ? (
-          <small lang="en">{known.slice(0, 2).join(' · ')}</small>
+          <small>
+            <Phrases of={known.slice(0, 2)} />
+          </small>
         ) : (
           <small>
             <Icon name="warn" size={14} /> {whyNot(provider)}
@@ -112,16 +115,18 @@ function Chosen({ provider }) {
   return (
     <div class="chosen">
       {!available && <p class="notice">{whyNot(provider)}</p>}
-      <div class="about" lang="en">
-        <p>{description}</p>
+      <div class="about">
+        <p lang="en">{description}</p>
         <ul class="tags" aria-label={t('features')}>
           {features.map((feature) => (
-            <li key={feature}>{feature}</li>
+            <li key={feature}>
+              <Phrase of={feature} />
+            </li>
           ))}
         </ul>
         {limitations.length > 0 && (
           <p class="limitations">
-            <span lang={document.documentElement.lang}>{t('limitations')}</span> {limitations.join('; ')}
+            <b>{t('limitations')}</b> <span lang="en">{limitations.join('; ')}</span>
           </p>
         )}
       </div>
@@ -150,7 +155,9 @@ function ModelRow({ model, isDefault }) {
           <b>{model.name}</b>
           {isDefault && <span class="badge">{t('default')}</span>}
           <Life model={model} />
-          <small lang="en">{model.features.join(' · ')}</small>
+          <small>
+            <Phrases of={model.features} />
+          </small>
         </span>
         <Quality value={model.quality} />
         <Price pricing={model.pricing} />

@@ -9,7 +9,8 @@ import { generate } from '../generations.js';
 import { number, plural, t } from '../i18n.js';
 import { Adjustments } from '../parts/adjustments.jsx';
 import { Icon } from '../parts/icons.jsx';
-import { Trouble } from '../parts/trouble.jsx';
+import { reveal } from '../parts/reveal.js';
+import { errorName, Trouble } from '../parts/trouble.jsx';
 import { CodeDialog } from './code.jsx';
 import { change, input, isEmpty } from './draft.js';
 import { runRefusal } from './problem.jsx';
@@ -34,6 +35,9 @@ function newKey() {
 
 const isStarting = signal(false);
 
+/** Whether ticket and runs are below the form, not beside it; as in `create.css`. */
+const isNarrow = () => matchMedia('(max-width: 1080px)').matches;
+
 export async function run() {
   if (isStarting.value || isEmpty.value) return;
   isStarting.value = true;
@@ -42,8 +46,10 @@ export async function run() {
     await generate(input.value, idempotencyKey);
     idempotencyKey = newKey();
     announce(t('started'));
+    reveal('.stub.newest', isNarrow() ? 'start' : 'nearest');
   } catch (refusal) {
     runRefusal.value = refusal;
+    reveal('.ticket .trouble');
   }
   isStarting.value = false;
 }
@@ -101,18 +107,26 @@ function Total({ quote: value }) {
   const available = account.value?.credits.available;
   return (
     <div class="total">
-      <span class="figure">{value ? number(value.creditCost) : '—'}</span>
-      <span class="unit">{value ? plural('credits.unit', value.creditCost) : t('credits.short')}</span>
+      <span class={value ? 'figure' : 'figure none'}>{value ? number(value.creditCost) : '–'}</span>
+      {value && <span class="unit">{plural('credits.unit', value.creditCost)}</span>}
       {value && <span class="dollars">{dollars(value.creditCost)}</span>}
-      {available !== undefined && <span class="left">{t('credits.left', { n: number(available) })}</span>}
+      {available !== undefined && (
+        <span class={value && value.creditCost > available ? 'left short' : 'left'}>
+          {t('credits.left', { n: number(available) })}
+        </span>
+      )}
     </div>
   );
 }
 
+/** They come best first; another provider tells more than another model of the same. */
+const bestOfEach = (alternatives) =>
+  alternatives.filter(({ provider }, n) => alternatives.findIndex((one) => one.provider === provider) === n);
+
 function Alternatives({ quote: { alternatives } }) {
   const [showsAll, setShowsAll] = useState(false);
   if (alternatives.length === 0) return null;
-  const shown = showsAll ? alternatives : alternatives.slice(0, SHOWN_ALTERNATIVES);
+  const shown = showsAll ? alternatives : bestOfEach(alternatives).slice(0, SHOWN_ALTERNATIVES);
   return (
     <details class="alternatives">
       <summary>{t('alternatives', { n: alternatives.length })}</summary>
@@ -141,20 +155,23 @@ function Alternatives({ quote: { alternatives } }) {
 
 /** On a phone the price and the button stay in sight. */
 export function RunBar() {
-  const { value } = quote.value;
+  const { value, refusal } = quote.value;
+  const trouble = runRefusal.value ?? refusal;
   return (
     <div class="run-bar">
-      <span>
-        {value ? (
-          <>
-            <b>{number(value.creditCost)}</b> {t('credits.short')} · {duration(value.estimatedTime)}
-          </>
-        ) : (
-          t('quote.short')
-        )}
-      </span>
+      {trouble && (
+        <button type="button" class="link" onClick={() => reveal('.ticket .trouble', 'center')}>
+          <Icon name="warn" size={16} /> {errorName(trouble)}
+        </button>
+      )}
+      {!trouble && !value && <span>{t('quote.short')}</span>}
+      {!trouble && value && (
+        <span>
+          <b>{number(value.creditCost)}</b> {t('credits.short')} · {duration(value.estimatedTime)}
+        </span>
+      )}
       <button type="submit" class="primary" disabled={isEmpty.value}>
-        {t('run')}
+        {isStarting.value ? t('starting') : t('run')}
       </button>
     </div>
   );

@@ -1,4 +1,5 @@
 // Small charts, each with its figures as text.
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { number, t } from '../i18n.js';
 
 const RADIUS = 34;
@@ -45,11 +46,30 @@ export function Bars({ label, rows, top }) {
   );
 }
 
-const HEIGHT = 140;
-const STEP = 40;
+const HEIGHT = 180;
+/** The widest column, and the room that the name of one needs. */
+const WIDEST = 36;
+const NAME = 56;
+
+/** The width that an element has, in pixels: a chart of that many units has letters of the page's own size. */
+function useWidth() {
+  const element = useRef(null);
+  const [width, setWidth] = useState(0);
+  useLayoutEffect(() => {
+    const measure = () => element.current && setWidth(element.current.clientWidth);
+    const observer = new ResizeObserver(measure);
+    measure();
+    observer.observe(element.current);
+    return () => observer.disconnect();
+  }, []);
+  return [element, width];
+}
 
 /** Columns in a row, each stacked of the kinds; a table says the same. */
-export function Columns({ label, kinds, columns }) {
+export function Columns({ label, none, kinds, columns }) {
+  const [frame, width] = useWidth();
+  const step = width / columns.length;
+  const every = Math.ceil(NAME / Math.max(step, 1));
   const totals = columns.map(({ values }) => values.reduce((a, b) => a + b, 0));
   const top = Math.max(...totals, 1);
   return (
@@ -61,24 +81,25 @@ export function Columns({ label, kinds, columns }) {
           </li>
         ))}
       </ul>
-      <svg viewBox={`0 -14 ${columns.length * STEP} ${HEIGHT + 36}`} role="img" aria-label={label}>
-        <line x1="0" x2={columns.length * STEP} y1={HEIGHT} y2={HEIGHT} />
-        {columns.map((column, n) => (
-          <g key={column.name} transform={`translate(${n * STEP})`}>
-            <Stack values={column.values} kinds={kinds} scale={HEIGHT / top} />
-            {totals[n] > 0 && (
-              <text class="total" x={STEP / 2} y={HEIGHT - (totals[n] / top) * HEIGHT - 4}>
-                {number(totals[n], { notation: 'compact' })}
-              </text>
-            )}
-            {(columns.length - 1 - n) % 2 === 0 && (
-              <text x={STEP / 2} y={HEIGHT + 16}>
-                {column.name}
-              </text>
-            )}
-          </g>
-        ))}
-      </svg>
+      <div class="chart" ref={frame}>
+        {totals.every((total) => total === 0) && <p class="hint">{none}</p>}
+        <svg width={width} height={HEIGHT + 48} viewBox={`0 -20 ${width} ${HEIGHT + 48}`} role="img" aria-label={label}>
+          <line x1="0" x2={width} y1={HEIGHT} y2={HEIGHT} />
+          {columns.map((column, n) => (
+            <g key={column.name} transform={`translate(${(n + 0.5) * step})`}>
+              <Stack values={column.values} kinds={kinds} scale={HEIGHT / top} width={Math.min(WIDEST, step * 0.6)} />
+              {totals[n] > 0 && (
+                <text class="total" y={HEIGHT - (totals[n] / top) * HEIGHT - 6}>
+                  {number(totals[n], { notation: 'compact' })}
+                </text>
+              )}
+              {(columns.length - 1 - n) % every === 0 && (
+                <Name column={column} y={HEIGHT + 20} edge={n === columns.length - 1 && step < NAME ? step / 2 : null} />
+              )}
+            </g>
+          ))}
+        </svg>
+      </div>
       <details>
         <summary>{t('as.table')}</summary>
         <Figures label={label} kinds={kinds} columns={columns} />
@@ -87,11 +108,18 @@ export function Columns({ label, kinds, columns }) {
   );
 }
 
-function Stack({ values, kinds, scale }) {
+/** The name of a column; at the edge there is no room beyond it. */
+const Name = ({ column, y, edge }) => (
+  <text class={edge === null ? undefined : 'last'} x={edge ?? 0} y={y}>
+    {column.name}
+  </text>
+);
+
+function Stack({ values, kinds, scale, width }) {
   let y = HEIGHT;
   return values.map((value, n) => {
     y -= value * scale;
-    return <rect key={n} class={kinds[n].className} x="9" y={y} width={STEP - 18} height={value * scale} />;
+    return <rect key={n} class={kinds[n].className} x={-width / 2} y={y} width={width} height={value * scale} />;
   });
 }
 

@@ -12,9 +12,12 @@ import { Trouble } from './trouble.jsx';
 
 export const deliveryState = ({ webhook, ...generation }) => {
   if (webhook.delivered) return 'delivered';
-  if (webhook.nextAttemptAt) return 'waiting';
+  if (webhook.nextAttemptAt) return webhook.attempts > 0 ? 'retrying' : 'waiting';
   return hasEnded(generation) ? 'given.up' : 'later';
 };
+
+/** The receiver's last status; the word for none where it was tried and did not answer. */
+export const lastAnswer = ({ attempts, lastStatus }) => lastStatus ?? (attempts > 0 ? t('no.response') : '—');
 
 /** Looks that are taken, a second apart, at whether a delivery that was asked for has been made. */
 const LOOKS = 5;
@@ -49,12 +52,12 @@ export function Redeliver({ generation }) {
 }
 
 export function Delivery({ generation }) {
-  const { url, attempts, lastStatus, nextAttemptAt } = generation.webhook;
+  const { url, attempts, nextAttemptAt } = generation.webhook;
   const state = deliveryState(generation);
   const lines = [
     [t('address'), <code>{url}</code>],
     [t('tries'), number(attempts)],
-    [t('last.answer'), lastStatus],
+    [t('last.answer'), attempts > 0 ? lastAnswer(generation.webhook) : null],
     [t('next.try'), nextAttemptAt && moment(nextAttemptAt)],
   ];
   return (

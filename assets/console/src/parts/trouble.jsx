@@ -3,6 +3,10 @@ import { maybe, t } from '../i18n.js';
 import { duration } from '../format.js';
 import { Icon } from './icons.jsx';
 
+/** What an error is called, by its code and reason. */
+export const errorName = ({ code = 'INTERNAL', reason }) =>
+  maybe(`code.${code}.${reason}`, null) ?? maybe(`code.${code}`, t('code.INTERNAL'));
+
 /** Of a Refusal, or of a generation's `error`. */
 export function Trouble({ error, onRetry, compact = false }) {
   const { code = 'INTERNAL', reason, field, message, retryAfter } = error;
@@ -11,7 +15,7 @@ export function Trouble({ error, onRetry, compact = false }) {
     <div class="trouble" role="alert">
       <Icon name="warn" />
       <div>
-        <strong>{maybe(`code.${code}`, t('code.INTERNAL'))}</strong>
+        <strong>{errorName(error)}</strong>
         <p lang={code === 'NETWORK' ? undefined : 'en'}>{code === 'NETWORK' ? t('network') : message}</p>
         {!compact && <p class="what-to-do">{action}</p>}
         <p class="codes">

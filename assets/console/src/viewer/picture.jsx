@@ -46,7 +46,7 @@ export function Picture({ asset, alt }) {
         >
           <Icon name="minus" />
         </button>
-        <output>{number(STEPS[step], { style: 'percent' })}</output>
+        <output>{step === 0 ? t('zoom.fit') : `${number(STEPS[step])}×`}</output>
         <button
           type="button"
           class="bare"

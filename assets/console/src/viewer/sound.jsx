@@ -11,6 +11,8 @@ export function Sound({ asset, label }) {
   const peaks = usePeaks(asset.url);
   const [{ at, length, plays }, setState] = useState({ at: 0, length: asset.duration ?? 0, plays: false });
   const read = () => {
+    // Leaving the page pauses it, which is told when it is gone.
+    if (!player.current) return;
     const { currentTime, duration, paused } = player.current;
     setState({ at: currentTime, length: Number.isFinite(duration) ? duration : length, plays: !paused });
   };

@@ -1,7 +1,8 @@
 // What was made, newest first: by type, state and provider, a page at a time.
+import { effect, signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import { providerName, providerNames, TYPES } from '../catalogue.js';
-import { moment } from '../format.js';
+import { isCharged, moment } from '../format.js';
 import { generation, list } from '../generations.js';
 import { number, t } from '../i18n.js';
 import { key } from '../key.js';
@@ -9,7 +10,7 @@ import { Choice } from '../parts/choice.jsx';
 import { Icon } from '../parts/icons.jsx';
 import { Progress, Status } from '../parts/status.jsx';
 import { Thumb } from '../parts/thumb.jsx';
-import { Trouble } from '../parts/trouble.jsx';
+import { errorName, Trouble } from '../parts/trouble.jsx';
 import { describe } from '../viewer/result.jsx';
 import { hasEnded } from '../watch.js';
 
@@ -17,10 +18,15 @@ const PAGE = 24;
 const STATUSES = ['PENDING', 'PROCESSING', 'COMPLETED', 'FAILED', 'CANCELLED'];
 const ALL = { type: null, status: null, provider: null };
 
+/** What is looked at: the filter, and the cursors that lead to the page. Whoever comes back finds the same page. */
+const place = signal({ filter: ALL, cursors: [] });
+
+effect(() => {
+  if (!key.value) place.value = { filter: ALL, cursors: [] };
+});
+
 export function Gallery() {
-  const [filter, setFilter] = useState(ALL);
-  // The cursors that lead to this page; the first page has none.
-  const [cursors, setCursors] = useState([]);
+  const { filter, cursors } = place.value;
   const [{ page, refusal }, setState] = useState({ page: null, refusal: null });
   const after = cursors.at(-1) ?? null;
   const read = () => {
@@ -35,8 +41,10 @@ export function Gallery() {
   };
   useEffect(read, [filter, after, key.value]);
   const narrow = (part) => {
-    setFilter({ ...filter, ...part });
-    setCursors([]);
+    place.value = { filter: { ...filter, ...part }, cursors: [] };
+  };
+  const turnTo = (next) => {
+    place.value = { filter, cursors: next };
   };
   return (
     <div class="gallery">
@@ -54,7 +62,7 @@ export function Gallery() {
           ))}
         </ul>
       )}
-      {page && <Pages page={page} cursors={cursors} setCursors={setCursors} />}
+      {page && <Pages page={page} cursors={cursors} turnTo={turnTo} />}
     </div>
   );
 }
@@ -115,17 +123,23 @@ function Print({ generation: one }) {
       <Thumb generation={one} />
       <span class="words">
         <strong>{describe(one)}</strong>
-        <Status status={one.status} />
+        <span class="outcome">
+          <Status status={one.status} />
+          {one.error && <small>{errorName(one.error)}</small>}
+        </span>
         <small>
-          {providerName(one.provider)} · {number(one.creditCost)} {t('credits.short')} · {moment(one.createdAt)}
+          {providerName(one.provider)} · {priceOf(one)}
         </small>
+        <small>{moment(one.createdAt)}</small>
         {!hasEnded(one) && <Progress generation={one} />}
       </span>
     </a>
   );
 }
 
-function Pages({ page, cursors, setCursors }) {
+const priceOf = (one) => (isCharged(one) ? `${number(one.creditCost)} ${t('credits.short')}` : t('not.charged'));
+
+function Pages({ page, cursors, turnTo }) {
   if (cursors.length === 0 && !page.hasNextPage) return null;
   return (
     <nav class="pages" aria-label={t('pages')}>
@@ -133,7 +147,7 @@ function Pages({ page, cursors, setCursors }) {
         type="button"
         class="quiet"
         disabled={cursors.length === 0}
-        onClick={() => setCursors(cursors.slice(0, -1))}
+        onClick={() => turnTo(cursors.slice(0, -1))}
       >
         <Icon name="back" size={16} /> {t('newer')}
       </button>
@@ -142,7 +156,7 @@ function Pages({ page, cursors, setCursors }) {
         type="button"
         class="quiet"
         disabled={!page.hasNextPage}
-        onClick={() => setCursors([...cursors, page.endCursor])}
+        onClick={() => turnTo([...cursors, page.endCursor])}
       >
         {t('older')} <Icon name="next" size={16} />
       </button>

@@ -1,8 +1,8 @@
 // One generation: its result, what it took, what was changed, what was tried, where its webhook is.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { providerName } from '../catalogue.js';
 import { reuse } from '../create/draft.js';
-import { bytes, dollars, duration, exactMoment, moment, shown } from '../format.js';
+import { bytes, dollars, duration, exactMoment, isCharged, moment, shown } from '../format.js';
 import { generation, load, requestOf } from '../generations.js';
 import { maybe, plural, t } from '../i18n.js';
 import { key } from '../key.js';
@@ -40,7 +40,7 @@ export function GenerationView({ id }) {
 function Known({ generation: one }) {
   return (
     <article class={one.type.toLowerCase()}>
-      <h1 class={requestOf(one.id)?.input.text ? 'words' : undefined}>{describe(one)}</h1>
+      <Title generation={one} />
       <div class="stage">
         {one.status === 'COMPLETED' && <Result generation={one} />}
         {one.error && <Trouble error={one.error} />}
@@ -53,6 +53,7 @@ function Known({ generation: one }) {
         )}
       </div>
       <aside aria-label={t('details')}>
+        <h2 class="unseen">{t('details')}</h2>
         <Actions generation={one} />
         <Facts generation={one} />
         <Adjustments adjustments={one.adjustments} />
@@ -60,6 +61,33 @@ function Known({ generation: one }) {
         {one.webhook && <Delivery generation={one} />}
       </aside>
     </article>
+  );
+}
+
+/** A prompt of more letters is set smaller, and three lines of it are shown at once. */
+const LONG = 180;
+
+function Title({ generation: one }) {
+  const [isOpen, setOpen] = useState(false);
+  const [isCut, setCut] = useState(false);
+  const title = useRef(null);
+  const words = describe(one);
+  const form = words.length > LONG ? `long${isOpen ? '' : ' cut'}` : '';
+  useLayoutEffect(() => {
+    const { scrollHeight, clientHeight } = title.current;
+    if (!isOpen) setCut(scrollHeight > clientHeight + 1);
+  }, [words, isOpen]);
+  return (
+    <div class="title">
+      <h1 ref={title} class={requestOf(one.id)?.input.text ? `words ${form}` : form}>
+        {words}
+      </h1>
+      {isCut && (
+        <button type="button" class="link" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+          {isOpen ? t('show.less') : t('show.more')}
+        </button>
+      )}
+    </div>
   );
 }
 
@@ -106,16 +134,13 @@ function Facts({ generation: one }) {
   return <Lines facts={facts} />;
 }
 
-/** Only what completes is charged. */
-function costOf({ status, creditCost }) {
-  const isFree = status === 'FAILED' || status === 'CANCELLED';
-  return isFree ? t('not.charged') : `${plural('credits', creditCost)} · ${dollars(creditCost)}`;
-}
+const costOf = (one) =>
+  isCharged(one) ? `${plural('credits', one.creditCost)} · ${dollars(one.creditCost)}` : t('not.charged');
 
 const IdWithCopy = ({ id }) => (
-  <>
-    <code>{id}</code> <Copy text={id} label={t('copy.id')} />
-  </>
+  <span class="with-copy">
+    <code title={id}>{id}</code> <Copy text={id} label={t('copy.id')} />
+  </span>
 );
 
 function Attempts({ attempts }) {
@@ -126,7 +151,7 @@ function Attempts({ attempts }) {
       <ol>
         {attempts.map(({ provider, model, upstream, outcome, startedAt, endedAt, message }) => (
           <li key={startedAt} class={outcome.toLowerCase()}>
-            <b>{maybe(`outcome.${outcome}`, outcome)}</b> {provider} {model} · {upstream}
+            <b>{maybe(`outcome.${outcome}`, outcome)}</b> {providerName(provider)} · {model} · {upstream}
             <small>
               {moment(startedAt)}
               {endedAt && ` · ${duration((new Date(endedAt) - new Date(startedAt)) / 1000)}`}

@@ -120,7 +120,12 @@ function Spending() {
     <>
       <section class="spent-days" aria-labelledby="days-title">
         <h2 id="days-title">{t('spent.days', { n: DAYS })}</h2>
-        <Columns label={t('spent.days', { n: DAYS })} kinds={TYPES.map(kind)} columns={days(spent)} />
+        <Columns
+          label={t('spent.days', { n: DAYS })}
+          none={t('spent.none.days', { n: DAYS })}
+          kinds={TYPES.map(kind)}
+          columns={days(spent)}
+        />
       </section>
       <section class="spent-providers" aria-labelledby="by-provider-title">
         <h2 id="by-provider-title">{t('spent.providers')}</h2>

@@ -8,7 +8,7 @@ import { generation, list } from '../generations.js';
 import { number, t } from '../i18n.js';
 import { key } from '../key.js';
 import { Copy } from '../parts/copy.jsx';
-import { deliveryState, Redeliver } from '../parts/delivery.jsx';
+import { deliveryState, lastAnswer, Redeliver } from '../parts/delivery.jsx';
 import { Dialog } from '../parts/dialog.jsx';
 import { Trouble } from '../parts/trouble.jsx';
 
@@ -43,7 +43,7 @@ function Deliveries() {
       <h2 id="deliveries-title">{t('deliveries')}</h2>
       {refusal && <Trouble error={refusal} onRetry={() => read()} />}
       {!ids && !refusal && <p class="hint busy">{t('loading')}</p>}
-      {ids?.length === 0 && <p class="nothing">{t('deliveries.none')}</p>}
+      {ids?.length === 0 && <Nothing />}
       {ids?.length > 0 && <Table ids={ids} />}
       {cursor && (
         <button type="button" class="quiet" onClick={() => read(cursor, ids)}>
@@ -51,6 +51,18 @@ function Deliveries() {
         </button>
       )}
     </section>
+  );
+}
+
+function Nothing() {
+  return (
+    <div class="nothing">
+      <p>{t('deliveries.none')}</p>
+      <p class="hint">{t('deliveries.how')}</p>
+      <a class="button quiet" href="#/create">
+        {t('create.title')}
+      </a>
+    </div>
   );
 }
 
@@ -79,7 +91,7 @@ function Table({ ids }) {
 }
 
 function Row({ generation: one }) {
-  const { url, attempts, lastStatus, nextAttemptAt } = one.webhook;
+  const { url, attempts, nextAttemptAt } = one.webhook;
   const state = deliveryState(one);
   return (
     <tr>
@@ -95,7 +107,7 @@ function Row({ generation: one }) {
         <span class={`status ${state.replace('.', '-')}`}>{t(`delivery.${state}`)}</span>
       </td>
       <td data-name={t('tries')}>{number(attempts)}</td>
-      <td data-name={t('last.answer')}>{lastStatus ?? '—'}</td>
+      <td data-name={t('last.answer')}>{lastAnswer(one.webhook)}</td>
       <td data-name={t('next.try')}>{nextAttemptAt ? moment(nextAttemptAt) : '—'}</td>
       <td>
         <Redeliver generation={one} />
