@@ -10,6 +10,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use futures_util::Stream;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::time::Instant;
 
@@ -18,7 +19,7 @@ use super::{
     answer::{self, Answer, MediaType, completed, failed},
     auth,
     operation::{self, NotGraphQl, Parameters, Posted},
-    sse,
+    streams,
 };
 use crate::{
     accounts::Caller,
@@ -26,6 +27,7 @@ use crate::{
         document::Prepared,
         error::ApiError,
         request::{HttpRequest, Operation},
+        subscription,
     },
     jobs::idempotency,
 };
@@ -163,14 +165,12 @@ impl<'a> Exchange<'a> {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             return response;
         }
-        if self.media_type == MediaType::Events {
-            let request =
-                ready.map(|(parameters, prepared)| (prepared.label, graphql_request(&http, 0, parameters, &prepared)));
-            return sse::respond(&self, &http, request).await;
+        let is_subscription = kind == Some(OperationType::Subscription);
+        if self.media_type == MediaType::Events || self.media_type == MediaType::Multipart && is_subscription {
+            return streams::respond(&self, &http, ready).await;
         }
-        if kind == Some(OperationType::Subscription) {
-            let message =
-                "Subscriptions need a stream: send Accept: text/event-stream, or use the websocket /graphql/ws.";
+        if is_subscription {
+            let message = "Subscriptions need a stream: send Accept: text/event-stream, or multipart/mixed;subscriptionSpec=1.0, or use the websocket /graphql/ws.";
             let error = ApiError::invalid("REQUEST", "", message);
             return self.refuse(NotGraphQl(StatusCode::BAD_REQUEST, error)).await;
         }
@@ -220,7 +220,7 @@ impl<'a> Exchange<'a> {
             Ok(ready) => ready,
             Err(error) => return answer::unread(error),
         };
-        let request = graphql_request(http, index, parameters, &prepared);
+        let request = graphql_request(http, index, &parameters, &prepared);
         let begun = Instant::now();
         let response = tokio::time::timeout_at(deadline, self.edge.api.execute(request)).await;
         let response = self.completed(response.unwrap_or_else(|_| failed(ApiError::too_slow())));
@@ -262,20 +262,32 @@ pub(super) fn prepare(edge: &Edge, parameters: Parameters) -> Ready {
     Ok((parameters, prepared))
 }
 
-pub(super) fn graphql_request(
+/// The results of an operation: of a subscription as they come, of any other the one.
+pub(super) fn results(
+    edge: &Edge,
+    http: Arc<HttpRequest>,
+    parameters: Parameters,
+    prepared: Arc<Prepared>,
+) -> impl Stream<Item = GraphQlResponse> + Send + use<> {
+    // The text is not needed any more, and may be kept for long.
+    let parameters = Parameters { query: None, persisted: None, ..parameters };
+    subscription::results(edge.api.clone(), move || graphql_request(&http, 0, &parameters, &prepared))
+}
+
+fn graphql_request(
     http: &Arc<HttpRequest>,
     index: usize,
-    parameters: Parameters,
+    parameters: &Parameters,
     prepared: &Prepared,
 ) -> GraphQlRequest {
-    let mut request =
-        GraphQlRequest::new("").variables(parameters.variables).data(http.clone()).data(Operation { index });
-    request.operation_name = parameters.operation_name;
+    let variables = parameters.variables.clone();
+    let mut request = GraphQlRequest::new("").variables(variables).data(http.clone()).data(Operation { index });
+    request.operation_name.clone_from(&parameters.operation_name);
     request.set_parsed_query(prepared.document.clone());
     request
 }
 
 fn not_acceptable() -> Response {
-    let message = "Accept application/json, application/graphql-response+json or text/event-stream.";
+    let message = "Accept application/json, application/graphql-response+json, text/event-stream or multipart/mixed;subscriptionSpec=1.0.";
     answer::refusal(StatusCode::NOT_ACCEPTABLE, MediaType::Json, ApiError::invalid("REQUEST", "", message))
 }

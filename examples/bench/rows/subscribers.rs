@@ -135,7 +135,8 @@ async fn change(pool: &PgPool, all: &[Watched], told: &mut mpsc::UnboundedReceiv
     sqlx::query(statement).bind(&ids).execute(&mut *tx).await.unwrap();
     for ids in ids.chunks(200) {
         let ids: Vec<String> = ids.iter().map(|id| id.simple().to_string()).collect();
-        sqlx::query("select pg_notify('doitong_changed', $1)").bind(ids.join(",")).execute(&mut *tx).await.unwrap();
+        let message = format!("{} {}", Uuid::new_v4().simple(), ids.join(","));
+        sqlx::query("select pg_notify('doitong_changed', $1)").bind(message).execute(&mut *tx).await.unwrap();
     }
     tx.commit().await.unwrap();
     let committed = Instant::now();
