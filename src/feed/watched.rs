@@ -214,3 +214,174 @@ fn answer(joining: Vec<Joining>, joined: impl Fn() -> Joined) {
         let _ = one.send(joined());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::domain::{Credits, GenerationType, ModelId, ProviderId};
+
+    fn subject() -> Subject {
+        Subject { id: GenerationId::generate(), account: AccountId::new(1), mode: Mode::Test }
+    }
+
+    fn generation(subject: Subject, status: Status, reported_progress: u8) -> Arc<Generation> {
+        Arc::new(Generation {
+            id: subject.id,
+            account: subject.account,
+            mode: subject.mode,
+            r#type: GenerationType::Image,
+            status,
+            provider: ProviderId::from("p".to_owned()),
+            model: ModelId::from("m".to_owned()),
+            reported_progress,
+            options: serde_json::Value::Null,
+            adjustments: Vec::new(),
+            attempts: Vec::new(),
+            labels: None,
+            credit_cost: Credits::ZERO,
+            estimated_seconds: 10,
+            queue_position: None,
+            assets: Vec::new(),
+            metadata: None,
+            failure: None,
+            webhook: None,
+            created_at: Timestamp::default(),
+            started_at: None,
+            completed_at: None,
+        })
+    }
+
+    type Answer = oneshot::Receiver<Joined>;
+
+    fn join(watched: &mut Watched, subject: Subject) -> Answer {
+        let (joining, answer) = oneshot::channel();
+        watched.join(subject, joining);
+        answer
+    }
+
+    fn pending(subject: Subject, progress: u8) -> Look {
+        Look::Found(generation(subject, Status::Pending, progress))
+    }
+
+    fn look(watched: &mut Watched, found: impl Fn(Subject) -> Look) -> usize {
+        let asked = watched.take(100, Instant::now());
+        let looks: Vec<Look> = asked.iter().map(|asked| found(asked.subject)).collect();
+        let count = looks.len();
+        watched.tell(asked, looks, Timestamp::default());
+        count
+    }
+
+    fn news(answer: &mut Answer) -> watch::Receiver<Option<News>> {
+        answer.try_recv().unwrap().unwrap().unwrap().1
+    }
+
+    fn changed(id: GenerationId) -> Changes {
+        Changes { ids: HashSet::from([id]), missed: false }
+    }
+
+    #[test]
+    fn those_who_watch_the_same_share_a_look_and_only_news_wakes_them() {
+        let (mut watched, one) = (Watched::default(), subject());
+        let mut answers = [join(&mut watched, one), join(&mut watched, one)];
+        assert_eq!(look(&mut watched, |one| pending(one, 0)), 1);
+        let mut both = answers.each_mut().map(news);
+        assert!(both.iter().all(|news| !news.has_changed().unwrap()));
+        assert!(watched.note(&changed(one.id)));
+        assert_eq!(look(&mut watched, |one| pending(one, 0)), 1);
+        assert!(both.iter().all(|news| !news.has_changed().unwrap()));
+        watched.note(&changed(one.id));
+        look(&mut watched, |one| pending(one, 7));
+        assert!(both.iter_mut().all(|news| news.borrow_and_update().as_ref().unwrap().is_ok()));
+    }
+
+    #[test]
+    fn others_with_the_same_id_are_told_nothing() {
+        let (mut watched, ours) = (Watched::default(), subject());
+        let foreign = Subject { account: AccountId::new(2), ..ours };
+        let (mut answer, mut foreign_answer) = (join(&mut watched, ours), join(&mut watched, foreign));
+        let found = |one: Subject| if one == ours { pending(one, 0) } else { Look::Gone };
+        assert_eq!(look(&mut watched, found), 2);
+        assert!(foreign_answer.try_recv().unwrap().unwrap().is_none());
+        let _news = news(&mut answer);
+        watched.note(&changed(ours.id));
+        assert_eq!(look(&mut watched, found), 1);
+    }
+
+    #[test]
+    fn who_comes_while_a_look_is_under_way_waits_for_the_next() {
+        let (mut watched, one) = (Watched::default(), subject());
+        let _first = join(&mut watched, one);
+        let asked = watched.take(100, Instant::now());
+        let mut late = join(&mut watched, one);
+        watched.tell(asked, vec![Look::Found(generation(one, Status::Cancelled, 0))], Timestamp::default());
+        assert!(late.try_recv().is_err());
+        look(&mut watched, |one| Look::Found(generation(one, Status::Cancelled, 0)));
+        assert!(late.try_recv().unwrap().unwrap().is_some());
+        assert!(watched.entries.is_empty());
+    }
+
+    #[test]
+    fn what_changes_while_it_is_looked_at_is_looked_at_again() {
+        let (mut watched, one) = (Watched::default(), subject());
+        let mut answer = join(&mut watched, one);
+        let asked = watched.take(100, Instant::now());
+        watched.note(&changed(one.id));
+        watched.tell(asked, vec![pending(one, 0)], Timestamp::default());
+        let mut news = news(&mut answer);
+        look(&mut watched, |one| Look::Found(generation(one, Status::Failed, 0)));
+        assert_eq!(news.borrow_and_update().clone().unwrap().unwrap().status, Status::Failed);
+        assert!(watched.entries.is_empty());
+    }
+
+    #[test]
+    fn without_an_answer_those_who_watch_keep_watching() {
+        let (mut watched, one) = (Watched::default(), subject());
+        let mut news = news_of(&mut watched, one);
+        watched.note(&Changes { missed: true, ..Changes::default() });
+        let away = |_| Look::Unanswered(Arc::new(anyhow::Error::msg("away")));
+        assert_eq!(look(&mut watched, away), 1);
+        assert!(!news.has_changed().unwrap());
+        let mut late = join(&mut watched, one);
+        look(&mut watched, away);
+        assert!(late.try_recv().unwrap().is_err());
+        look(&mut watched, |one| Look::Found(generation(one, Status::Completed, 100)));
+        assert!(news.borrow_and_update().clone().unwrap().is_ok());
+    }
+
+    fn news_of(watched: &mut Watched, subject: Subject) -> watch::Receiver<Option<News>> {
+        let mut answer = join(watched, subject);
+        look(watched, |one| pending(one, 0));
+        news(&mut answer)
+    }
+
+    #[test]
+    fn each_is_looked_at_once_an_interval_in_portions_until_nobody_watches() {
+        let (mut watched, begun) = (Watched::default(), Instant::now());
+        let kept: Vec<_> = (0..150).map(|_| news_of(&mut watched, subject())).collect();
+        let left = subject();
+        for _ in 0..3 {
+            drop(news_of(&mut watched, left));
+            look(&mut watched, |one| Look::Found(generation(one, Status::Completed, 100)));
+        }
+        drop(news_of(&mut watched, left));
+        for interval in 1..=3 {
+            let now = begun + LOOK_EVERY * interval + LOOK_EVERY / 20 * interval;
+            let mut portions = Vec::new();
+            loop {
+                let asked = watched.take(100, now);
+                if asked.is_empty() {
+                    break;
+                }
+                portions.push(asked.len());
+                let looks = asked.iter().map(|asked| pending(asked.subject, 0)).collect();
+                watched.tell(asked, looks, Timestamp::default());
+            }
+            assert_eq!(portions, [100, 50], "{interval}");
+        }
+        drop(kept);
+        assert!(watched.take(1000, begun + LOOK_EVERY * 10).is_empty());
+        assert!(watched.entries.is_empty());
+    }
+}
