@@ -98,13 +98,15 @@ impl Watched {
 
     /// Notes what is to be looked at; whether there is anything.
     pub fn note(&mut self, changes: &Changes) -> bool {
-        let changed: Vec<Subject> = if changes.missed {
+        let subjects: Vec<Subject> = if changes.missed {
             self.entries.keys().copied().collect()
         } else {
             changes.ids.iter().flat_map(|id| self.subjects(*id)).collect()
         };
-        changed.iter().for_each(|subject| self.make_due(*subject));
-        !changed.is_empty()
+        for subject in &subjects {
+            self.make_due(*subject);
+        }
+        !subjects.is_empty()
     }
 
     fn subjects(&self, id: GenerationId) -> impl Iterator<Item = Subject> {

@@ -23,7 +23,10 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::{
+    http1::{self, UpgradeableConnection},
+    http2,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -135,13 +138,13 @@ async fn serve(stream: Counted, protocol: Protocol, router: Router, draining: Ca
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).keep_alive(!draining.is_cancelled());
             let connection = pin!(builder.serve_connection(stream, service).with_upgrades());
-            drive(connection, |connection| connection.graceful_shutdown(), LAST_REQUEST_LIMIT, &draining).await
+            drive(connection, UpgradeableConnection::graceful_shutdown, LAST_REQUEST_LIMIT, &draining).await
         }
         Protocol::Http2 => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
             builder.timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_EVERY);
             let connection = pin!(builder.serve_connection(stream, service));
-            drive(connection, |connection| connection.graceful_shutdown(), Duration::ZERO, &draining).await
+            drive(connection, http2::Connection::graceful_shutdown, Duration::ZERO, &draining).await
         }
     };
     if let Err(error) = ended {
