@@ -110,7 +110,7 @@ fn frame(text: &str) -> Vec<u8> {
     if length < 126 {
         frame.push(0x80 | length.to_be_bytes()[1]);
     } else {
-        frame.push(0x80 | 126);
+        frame.push(0xfe);
         frame.extend_from_slice(&length.to_be_bytes());
     }
     frame.extend_from_slice(&[0; 4]);

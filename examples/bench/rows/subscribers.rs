@@ -73,6 +73,7 @@ async fn waiting(bench: &Bench, pool: &PgPool, count: usize) -> Vec<Watched> {
     rows.iter().map(watched).collect()
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a count")]
 async fn over(bench: &Bench, own: &str, pool: &PgPool, all: &[Watched], transport: Transport, row: &mut Row) {
     let gateway = Server::gateway(bench, "api", own).await;
     tokio::time::sleep(REST).await;

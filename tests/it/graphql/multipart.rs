@@ -49,7 +49,7 @@ async fn a_quiet_stream_gives_signs_of_life() {
     let mut response = ask(&app, &app.key.key, WATCH, json!({"id": id})).await;
     let mut text = String::new();
     while !text.contains("\r\n\r\n{}\r\n--graphql") {
-        text += &String::from_utf8(response.chunk().await.unwrap().unwrap().to_vec()).unwrap();
+        text += std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap();
     }
     app.cancel(&id).await;
     assert!(response.text().await.unwrap().ends_with("\r\n--graphql--\r\n"));
