@@ -187,7 +187,8 @@ impl Watched {
         let telling = telling(generation, now);
         if entry.told.as_ref() != Some(&telling) {
             entry.told = Some(telling);
-            entry.news.send_replace(Some(Ok(generation.clone())));
+            // Without those who watched before, nobody would ever look at it, and it would be kept for long.
+            let _ = entry.news.send(Some(Ok(generation.clone())));
         }
         answer(joining, || Ok(Some((generation.clone(), entry.news.subscribe()))));
         if generation.status.is_terminal() {
