@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, parser::types::OperationType};
+use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, Variables, parser::types::OperationType};
 use axum::{
     body::{Body, Bytes, HttpBody as _},
     extract::{Query, Request, State, rejection::QueryRejection},
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::{
     Edge,
     answer::{self, Answer, MediaType, completed, failed},
-    auth,
+    auth, json,
     operation::{self, NotGraphQl, Parameters, Posted},
     streams,
 };
@@ -220,7 +220,7 @@ impl<'a> Exchange<'a> {
             Ok(ready) => ready,
             Err(error) => return answer::unread(error),
         };
-        let request = graphql_request(http, index, &parameters, &prepared);
+        let request = graphql_request(http, index, parameters, &prepared);
         let begun = Instant::now();
         let response = tokio::time::timeout_at(deadline, self.edge.api.execute(request)).await;
         let response = self.completed(response.unwrap_or_else(|_| failed(ApiError::too_slow())));
@@ -269,20 +269,25 @@ pub(super) fn results(
     parameters: Parameters,
     prepared: Arc<Prepared>,
 ) -> impl Stream<Item = GraphQlResponse> + Send + use<> {
-    // The text is not needed any more, and may be kept for long.
-    let parameters = Parameters { query: None, persisted: None, ..parameters };
-    subscription::results(edge.api.clone(), move || graphql_request(&http, 0, &parameters, &prepared))
+    let operation_name = parameters.operation_name;
+    // A subscription may rest for long: its variables take a tenth of the room as text, and the document is shared.
+    let variables = serde_json::to_string(&parameters.variables).unwrap_or_default().into_boxed_str();
+    subscription::results(edge.api.clone(), move || {
+        let variables = Variables::from_json(json::read(variables.as_bytes()).unwrap_or_default());
+        let parameters = Parameters { operation_name: operation_name.clone(), variables, ..Parameters::default() };
+        graphql_request(&http, 0, parameters, &prepared)
+    })
 }
 
 fn graphql_request(
     http: &Arc<HttpRequest>,
     index: usize,
-    parameters: &Parameters,
+    parameters: Parameters,
     prepared: &Prepared,
 ) -> GraphQlRequest {
-    let variables = parameters.variables.clone();
-    let mut request = GraphQlRequest::new("").variables(variables).data(http.clone()).data(Operation { index });
-    request.operation_name.clone_from(&parameters.operation_name);
+    let mut request =
+        GraphQlRequest::new("").variables(parameters.variables).data(http.clone()).data(Operation { index });
+    request.operation_name = parameters.operation_name;
     request.set_parsed_query(prepared.document.clone());
     request
 }
