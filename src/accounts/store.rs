@@ -97,17 +97,11 @@ pub(super) async fn find_caller(pool: &PgPool, hash: &Hash) -> sqlx::Result<Opti
 /// Those of these keys that are not revoked.
 pub(super) async fn good_keys(pool: &PgPool, keys: &[Hash]) -> sqlx::Result<HashSet<Hash>> {
     let hashes: Vec<_> = keys.iter().map(|key| key.bytes().to_vec()).collect();
-    let good = sqlx::query_scalar!(
-        r#"
-        select asked.item as "item!" from unnest($1::bytea[]) with ordinality asked (hash, item)
-        join api_key k on k.hash = asked.hash and k.revoked_at is null
-        "#,
-        &hashes
-    )
-    .fetch_all(pool)
-    .await?;
-    let key = |item: i64| keys.get(usize::try_from(item - 1).unwrap_or(usize::MAX)).copied();
-    Ok(good.into_iter().filter_map(key).collect())
+    let good = sqlx::query_scalar!("select hash from api_key where hash = any($1) and revoked_at is null", &hashes)
+        .fetch_all(pool)
+        .await?;
+    let good: HashSet<&[u8]> = good.iter().map(Vec::as_slice).collect();
+    Ok(keys.iter().copied().filter(|key| good.contains(key.bytes())).collect())
 }
 
 /// Credits that can be spent.
