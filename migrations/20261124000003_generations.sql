@@ -13,17 +13,18 @@ create table generation (
     model text not null,
     route text not null,
     upstream text not null,
-    asked jsonb not null,
+    -- What is JSON here is told as it came and never searched: text is cheaper to write and to read.
+    asked json not null,
     prompt text,
-    options jsonb not null,
-    adjustments jsonb not null,
-    attempts jsonb not null default '[]',
-    labels jsonb,
+    options json not null,
+    adjustments json not null,
+    attempts json not null default '[]',
+    labels json,
     webhook_url text,
     credit_cost bigint not null constraint generation_cost_positive check (credit_cost > 0),
     estimated_seconds integer not null,
-    assets jsonb,
-    metadata jsonb,
+    assets json,
+    metadata json,
     error_code text,
     error_reason text,
     error_message text,
@@ -119,10 +120,20 @@ create table job (
     -- Until then a refusal that is not about the request is tried again; set by the first one.
     patience_until timestamptz,
     deadline_at timestamptz,
-    outputs jsonb
+    outputs json
 ) with (fillfactor = 70);
--- Claims read what is due, and nothing else.
-create index job_due on job (due_at) where due_at is not null;
+-- Claims read what is due at an upstream, oldest first, and no more than there is room for.
+create index job_due on job (upstream, due_at) where due_at is not null;
+-- The upstreams that jobs are to be taken to: one step of the index for each, however many jobs it has.
+create function upstreams_with_work() returns setof text language sql stable as $$
+    with recursive present as (
+        (select upstream from job where due_at is not null and upstream > '' order by upstream limit 1)
+        union all
+        select (select j.upstream from job j where j.due_at is not null and j.upstream > p.upstream order by j.upstream limit 1)
+        from present p where p.upstream is not null
+    )
+    select upstream from present where upstream is not null
+$$;
 -- The next of an account to get a place, and the position in its queue.
 create index job_waiting on job (account_id, mode, generation_id) where stage = 'waiting';
 

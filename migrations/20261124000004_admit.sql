@@ -10,7 +10,7 @@
 create function admit(
     p_now timestamptz, p_account bigint[], p_mode text[], p_generation uuid[], p_key text[], p_scope text[],
     p_fingerprint bytea[], p_cost bigint[], p_type text[], p_provider text[], p_model text[], p_route text[],
-    p_upstream text[], p_asked jsonb[], p_prompt text[], p_options jsonb[], p_adjustments jsonb[], p_labels jsonb[],
+    p_upstream text[], p_asked text[], p_prompt text[], p_options text[], p_adjustments text[], p_labels text[],
     p_webhook text[], p_estimated integer[], p_traceparent text[]
 ) returns table (
     o_item integer, o_outcome text, o_generation uuid, o_per_minute integer, o_level double precision, o_daily integer,
@@ -38,8 +38,13 @@ begin
             min(q.item) over (partition by q.account_id, q.mode, q.key, q.scope) as first
         from unnest(p_account, p_mode, p_generation, p_key, p_scope, p_fingerprint, p_cost) with ordinality
             q (account_id, mode, generation_id, key, scope, fingerprint, cost, item)
-        left join idempotency i on i.account_id = q.account_id and i.mode = q.mode and i.key = q.key
-            and i.scope = q.scope and i.expires_at > p_now
+        -- Lateral, so that each key is looked up by itself: a planner that saw the table empty would read all of it.
+        left join lateral (
+            select k.generation_id, k.fingerprint from idempotency k
+            where k.account_id = q.account_id and k.mode = q.mode and k.key = q.key and k.scope = q.scope
+                and k.expires_at > p_now
+            limit 1
+        ) i on true
         order by q.item
     loop
         p := purses[r.place];
@@ -119,7 +124,8 @@ begin
     insert into generation (account_id, generation_id, mode, type, provider, model, route, upstream, asked, prompt, options,
         adjustments, labels, webhook_url, credit_cost, estimated_seconds, traceparent, created_at)
     select p_account[n], p_generation[n], p_mode[n], p_type[n], p_provider[n], p_model[n], p_route[n], p_upstream[n],
-        p_asked[n], p_prompt[n], p_options[n], p_adjustments[n], p_labels[n], p_webhook[n], p_cost[n], p_estimated[n], p_traceparent[n], p_now
+        p_asked[n]::json, p_prompt[n], p_options[n]::json, p_adjustments[n]::json, p_labels[n]::json, p_webhook[n],
+        p_cost[n], p_estimated[n], p_traceparent[n], p_now
     from unnest(admitted) n;
     insert into job (generation_id, account_id, mode, stage, due_at, upstream)
     select p_generation[n], p_account[n], p_mode[n], case when n = any (waiting) then 'waiting' else 'ready' end,

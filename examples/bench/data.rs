@@ -69,10 +69,10 @@ const FINISHED: &str = r#"
         $4, 'IMAGE', 'COMPLETED', 'gpt-image', 'gpt-image-2', 'gpt-image/gpt-image-2@openai', 'openai',
         '{"type": "IMAGE", "provider": "gpt-image", "input": {"text": "a red boat on a lake at dawn"}, "options": {"quality": "low"}, "priority": "BALANCED"}',
         'a red boat on a lake at dawn', '{"n": 1, "format": "png", "quality": "low"}', '[]',
-        jsonb_build_array(jsonb_build_object('provider', 'gpt-image', 'model', 'gpt-image-2', 'upstream', 'openai',
+        json_build_array(json_build_object('provider', 'gpt-image', 'model', 'gpt-image-2', 'upstream', 'openai',
             'route', 'gpt-image/gpt-image-2@openai', 'outcome', 'COMPLETED', 'startedAt', m.at, 'endedAt', m.at, 'message', null)),
-        jsonb_build_object('job', lpad(((a.place - 1) * $2 + n)::text, 12, '0')), $5, 6, 40,
-        jsonb_build_array(jsonb_build_object('path', substr(h.hash, 1, 2) || '/' || h.hash || '.png', 'contentType', 'image/png',
+        json_build_object('job', lpad(((a.place - 1) * $2 + n)::text, 12, '0')), $5, 6, 40,
+        json_build_array(json_build_object('path', substr(h.hash, 1, 2) || '/' || h.hash || '.png', 'contentType', 'image/png',
             'width', 64, 'height', 64, 'duration', null, 'fps', null, 'sizeBytes', 469, 'sha256', h.hash || h.hash)),
         '{"width": 64, "height": 64, "format": "png", "sizeBytes": 469, "contentType": "image/png", "seed": null}',
         m.at, m.at, m.at

@@ -216,8 +216,7 @@ fn copy_catalog(to: &Path, run_seconds: u64) {
             Some(("submits_per_minute", _)) => "submits_per_minute = 100000000".to_owned(),
             Some(("concurrent_calls", _)) => "concurrent_calls = 1000".to_owned(),
             Some(("typical_seconds", _)) if is_kling => format!("typical_seconds = {run_seconds}"),
-            // One that fits the service's own times would be too short for ours.
-            Some(("deadline_seconds", _)) if is_kling => String::new(),
+            Some(("deadline_seconds", _)) if is_kling => format!("deadline_seconds = {}", 6 * run_seconds),
             _ => line.to_owned(),
         };
         let lines: Vec<_> = text.lines().map(line).collect();

@@ -20,7 +20,7 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::{
     config::{PlanLimits, Plans},
-    db::{self, Batcher, Bus, Database, Lanes},
+    db::{self, Batcher, Bus, Database},
     domain::{AccountId, Clock, Credits, Mode, Plan, Timestamp},
     ledger,
     limits::Allowance,
@@ -129,7 +129,7 @@ impl Accounts {
     /// The accounts in this database, with webhook secrets sealed so.
     pub fn new(database: &Database, clock: Clock, plans: Plans, seal: webhooks::Seal) -> Self {
         Self {
-            usages: database.gather(Lanes::Reads, 256, store::usages),
+            usages: database.gather(256, store::usages),
             pool: database.pool.clone(),
             clock,
             plans: RwLock::new(plans),

@@ -6,7 +6,10 @@
 
 use std::{future::Future, sync::Arc};
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    task::yield_now,
+};
 use tokio_util::task::TaskTracker;
 
 /// More requests wait than can be served soon.
@@ -49,9 +52,13 @@ where
         tracker.spawn(async move {
             loop {
                 let Ok(lane) = lanes.clone().acquire_owned().await else { return };
-                let mut batch = Vec::new();
-                if waiting.recv_many(&mut batch, size).await == 0 {
-                    return;
+                let Some(first) = waiting.recv().await else { return };
+                others_first(&waiting, size).await;
+                let mut batch = vec![first];
+                while batch.len() < size
+                    && let Ok(next) = waiting.try_recv()
+                {
+                    batch.push(next);
                 }
                 let run = run.clone();
                 spawner.spawn(async move {
@@ -71,6 +78,20 @@ where
     }
 }
 
+/// Lets those that are about to ask come along: while stepping back brings more, it pays to do so again. Where nothing
+/// else is to be done, that takes no time.
+async fn others_first<T>(waiting: &mpsc::Receiver<T>, size: usize) {
+    let mut known = 0;
+    loop {
+        yield_now().await;
+        let now = waiting.len();
+        if now == known || now >= size {
+            return;
+        }
+        known = now;
+    }
+}
+
 async fn serve<I, O, F, R>(run: &F, batch: Vec<Waiting<I, O>>)
 where
     I: Clone,
@@ -79,9 +100,11 @@ where
 {
     match run(batch.iter().map(|waiting| waiting.item.clone()).collect()).await {
         Ok(outcomes) => {
-            for (waiting, outcome) in batch.into_iter().zip(outcomes) {
+            for (Waiting { item, answer }, outcome) in batch.into_iter().zip(outcomes) {
+                // The caller's own from here on.
+                drop(item);
                 // A caller that is gone needs no answer; what it asked for stands.
-                let _ = waiting.answer.send(Ok(outcome));
+                let _ = answer.send(Ok(outcome));
             }
         }
         Err(error) if batch.len() == 1 || super::is_away(&error) => {

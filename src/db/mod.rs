@@ -3,6 +3,7 @@
 mod batch;
 mod bus;
 pub mod embedded;
+pub mod statistics;
 mod watch;
 
 use std::time::Duration;
@@ -40,7 +41,7 @@ impl Database {
     }
 
     /// Gathers what arrives together into batches of at most `size`; `statement` answers item by item.
-    pub fn gather<I, O, F, R>(&self, lanes: Lanes, size: usize, statement: F) -> Batcher<I, O>
+    pub fn gather<I, O, F, R>(&self, size: usize, statement: F) -> Batcher<I, O>
     where
         I: Clone + Send + Sync + 'static,
         O: Send + 'static,
@@ -48,27 +49,14 @@ impl Database {
         R: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
     {
         let pool = self.pool.clone();
-        Batcher::start(&self.tracker, (lanes.count(), size), move |batch| statement(pool.clone(), batch))
+        Batcher::start(&self.tracker, (lanes(), size), move |batch| statement(pool.clone(), batch))
     }
 }
 
-/// How many batches of a kind are under way at once.
-#[derive(Clone, Copy, Debug)]
-pub enum Lanes {
-    /// One for each core.
-    Reads,
-    /// Half as many: writes wait for the disk, and fewer and larger batches commit once for many.
-    Writes,
-}
-
-impl Lanes {
-    fn count(self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        match self {
-            Self::Reads => cores,
-            Self::Writes => cores.div_ceil(2),
-        }
-    }
+/// How many batches of a kind are under way at once: half as many as there are cores, since the other half serves them.
+/// Fewer and larger batches cost less each, and commit once for many.
+fn lanes() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).div_ceil(2)
 }
 
 /// The rows of a batch's answer, each in the place of the item that it belongs to: `item` tells which, from 1.
@@ -111,13 +99,13 @@ pub async fn open(options: PgConnectOptions, max_connections: u32) -> anyhow::Re
 }
 
 /// Every hot statement looks rows up by their whole keys, table by table in the order in which it is written. A planner
-/// that has seen the tables empty would scan or hash them, or begin with the part of a key that matches a whole account,
-/// and keep that plan when they are full. Planning anew for each batch costs more than running it, compiling it more still.
+/// that has seen the tables empty would scan, hash or copy them, or begin with the part of a key that matches a whole
+/// account, and keep that plan when they are full (see [`statistics`] for the rest of it). Planning anew for each batch costs more than running it, compiling it more still.
 async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
     connection
         .execute(
             "set plan_cache_mode = force_generic_plan; set join_collapse_limit = 1; set enable_seqscan = off;
-            set enable_hashjoin = off; set enable_mergejoin = off; set jit = off",
+            set enable_hashjoin = off; set enable_mergejoin = off; set enable_material = off; set jit = off",
         )
         .await?;
     Ok(())

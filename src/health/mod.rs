@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog::{self, RouteId},
-    db::{Batcher, Bus, Database, Lanes},
+    db::{Batcher, Bus, Database},
     domain::{Clock, Timestamp, fault::Kind},
 };
 pub use store::Class;
@@ -75,7 +75,7 @@ impl RouteHealth {
     /// The health in this database; empty until it is read.
     pub fn new(database: &Database, clock: Clock, bus: Arc<Bus>) -> Self {
         Self {
-            runs: database.gather(Lanes::Writes, 1024, store::measure),
+            runs: database.gather(1024, store::measure),
             pool: database.pool.clone(),
             clock,
             bus,

@@ -113,11 +113,14 @@ pub fn router(app: Arc<App>, metrics: Option<PrometheusHandle>, draining: Cancel
         .with_state(edge)
         .merge(media)
         .merge(health::router(app, metrics, draining))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(trace)
-        .layer(cors)
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        // One layer of them all, the outermost first: each layer for itself would be a box around every request.
+        .layer((
+            SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid),
+            PropagateRequestIdLayer::new(REQUEST_ID),
+            trace,
+            cors,
+            CatchPanicLayer::custom(panicked),
+        ))
 }
 
 /// What log lines about a request have in common. The query string may hold a document, so it is left out.
@@ -129,7 +132,7 @@ fn span(request: &Request) -> tracing::Span {
     span
 }
 
-fn answered(response: &Response, _: Duration, span: &tracing::Span) {
+fn answered<B>(response: &axum::http::Response<B>, _: Duration, span: &tracing::Span) {
     trace::answered(span, response.status().as_u16());
 }
 

@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::{
     accounts::Caller,
     catalog::Choice,
-    db::{Batcher, Bus, Database, Lanes},
+    db::{Batcher, Bus, Database},
     domain::{
         AccountId, Clock, GenerationId, GenerationType, Mode, Status, Timestamp, Upstream,
         output::{Asset, Outputs},
@@ -54,7 +54,7 @@ pub struct Jobs {
     pool: PgPool,
     clock: Clock,
     bus: Arc<Bus>,
-    admissions: Batcher<store::Admission, store::Admitted>,
+    admissions: Batcher<Arc<store::Admission>, store::Admitted>,
     lookups: Batcher<store::Lookup, Option<store::Found>>,
     intents: Batcher<Step<advance::Intend>, bool>,
     returns: Batcher<Step<advance::PutBack>, bool>,
@@ -157,14 +157,14 @@ impl Jobs {
     /// The jobs in this database.
     pub fn new(database: &Database, clock: Clock, bus: Arc<Bus>) -> Self {
         Self {
-            admissions: database.gather(Lanes::Writes, BATCH, store::admit),
-            lookups: database.gather(Lanes::Reads, BATCH, store::find_many),
-            intents: database.gather(Lanes::Writes, BATCH, advance::intend),
-            returns: database.gather(Lanes::Writes, BATCH, advance::put_back),
-            acceptances: database.gather(Lanes::Writes, BATCH, advance::accept),
-            looks: database.gather(Lanes::Writes, BATCH, advance::look),
-            results: database.gather(Lanes::Writes, BATCH, advance::store),
-            settlements: database.gather(Lanes::Writes, BATCH, store::settle),
+            admissions: database.gather(BATCH, store::admit),
+            lookups: database.gather(BATCH, store::find_many),
+            intents: database.gather(BATCH, advance::intend),
+            returns: database.gather(BATCH, advance::put_back),
+            acceptances: database.gather(BATCH, advance::accept),
+            looks: database.gather(BATCH, advance::look),
+            results: database.gather(BATCH, advance::store),
+            settlements: database.gather(BATCH, store::settle),
             pool: database.pool.clone(),
             clock,
             bus,
@@ -266,7 +266,7 @@ impl Jobs {
         attempts: &[Attempt],
     ) -> anyhow::Result<Result<(), LeaseLost>> {
         let (id, now) = (job.id, self.clock.now());
-        let attempts = serde_json::to_value(attempts)?;
+        let attempts = serde_json::to_string(attempts)?;
         let refused = |patience_until| advance::Refused {
             pool: &self.pool,
             job,

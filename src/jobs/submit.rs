@@ -1,6 +1,6 @@
 //! Admission: one atomic statement decides on the key, the limits, the credits and the job.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use serde_json::Value;
 use tracing::Instrument as _;
@@ -120,7 +120,7 @@ impl Jobs {
         let now = self.clock.now();
         let need = submission.choice.credit_cost;
         let (id, traceparent) = (GenerationId::generate(), trace::current());
-        let admission = Admission { id, caller: caller.clone(), now, submission, traceparent };
+        let admission = Arc::new(Admission { id, caller: caller.clone(), now, submission, traceparent });
         let begun = Instant::now();
         let admitted = self.admissions.run(admission.clone()).instrument(tracing::debug_span!("admit")).await??;
         metrics::histogram!("doitong_admission_seconds", "outcome" => admitted.outcome.as_str())
@@ -129,7 +129,7 @@ impl Jobs {
         let limited = |reason| Err(SubmitError::Limited { reason, retry_after, allowance });
         match admitted.outcome {
             AdmissionOutcome::Admitted => {
-                let generation = fresh(admission, admitted.id, admitted.queue_position);
+                let generation = fresh(Arc::unwrap_or_clone(admission), admitted.id, admitted.queue_position);
                 if generation.queue_position.is_none() {
                     self.bus.tell_due();
                 }

@@ -16,7 +16,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::{
-    db::{Batcher, Database, Lanes},
+    db::{Batcher, Database},
     domain::{AccountId, Clock, GenerationId, Timestamp},
 };
 pub use seal::{Seal, SecretError};
@@ -63,8 +63,8 @@ impl Webhooks {
     /// The outbox in this database, with secrets sealed so.
     pub fn new(database: &Database, clock: Clock, seal: Seal) -> Self {
         Self {
-            keeps: database.gather(Lanes::Reads, BATCH, store::live_secrets),
-            records: database.gather(Lanes::Writes, BATCH, store::record),
+            keeps: database.gather(BATCH, store::live_secrets),
+            records: database.gather(BATCH, store::record),
             pool: database.pool.clone(),
             clock,
             seal,

@@ -1,9 +1,10 @@
 //! Admission, and the keys that make it repeatable.
 
-use serde_json::Value;
+use std::sync::Arc;
+
 use sqlx::PgPool;
 
-use super::{column, number, served_by};
+use super::{column, json, number, served_by};
 use crate::{
     accounts::Caller,
     domain::{Credits, GenerationId, Timestamp},
@@ -61,10 +62,9 @@ pub(in crate::jobs) struct Admitted {
 }
 
 /// Decides on a batch of requests, each for itself, in one statement.
-pub(in crate::jobs) async fn admit(pool: PgPool, batch: Vec<Admission>) -> sqlx::Result<Vec<Admitted>> {
+pub(in crate::jobs) async fn admit(pool: PgPool, batch: Vec<Arc<Admission>>) -> sqlx::Result<Vec<Admitted>> {
     let Some(now) = batch.iter().map(|admission| admission.now).max() else { return Ok(Vec::new()) };
-    let each = |value: fn(&Admission) -> String| batch.iter().map(value).collect::<Vec<_>>();
-    let json = |value: fn(&Admission) -> Value| batch.iter().map(value).collect::<Vec<_>>();
+    let each = |value: fn(&Admission) -> String| batch.iter().map(|admission| value(admission)).collect::<Vec<_>>();
     let key = |value: fn(&Idempotency) -> String| -> Vec<Option<String>> {
         batch.iter().map(|admission| admission.submission.idempotency.as_ref().map(value)).collect()
     };
@@ -91,11 +91,11 @@ pub(in crate::jobs) async fn admit(pool: PgPool, batch: Vec<Admission>) -> sqlx:
         &each(|admission| admission.submission.choice.model.to_string()),
         &each(|admission| admission.submission.choice.route.to_string()),
         &each(|admission| served_by(admission.caller.mode, &admission.submission.choice.upstream).to_owned()),
-        &json(|admission| serde_json::to_value(&admission.submission.asked).unwrap_or_default()),
+        &each(|admission| json(&admission.submission.asked)),
         &batch.iter().map(|admission| admission.submission.choice.text.clone()).collect::<Vec<_>>() as &[Option<String>],
-        &json(|admission| Value::Object(admission.submission.choice.options.clone())),
-        &json(|admission| serde_json::to_value(&admission.submission.choice.adjustments).unwrap_or_default()),
-        &batch.iter().map(|admission| admission.submission.labels.clone()).collect::<Vec<_>>() as &[Option<Value>],
+        &each(|admission| json(&admission.submission.choice.options)),
+        &each(|admission| json(&admission.submission.choice.adjustments)),
+        &batch.iter().map(|admission| admission.submission.labels.as_ref().map(json)).collect::<Vec<_>>() as &[Option<String>],
         &batch.iter().map(|admission| admission.submission.webhook_url.clone().map(String::from)).collect::<Vec<_>>()
             as &[Option<String>],
         &batch.iter().map(|admission| column(admission.submission.choice.estimated_seconds)).collect::<Vec<_>>(),

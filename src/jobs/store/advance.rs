@@ -5,11 +5,10 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{column, served_by};
+use super::{column, json, served_by};
 use crate::{
     catalog::Choice,
     domain::{GenerationId, Timestamp, output::Outputs},
@@ -38,14 +37,14 @@ pub(in crate::jobs) struct PutBack {
     pub failures: u32,
 }
 
-/// The upstream took it.
+/// The upstream took it. Attempts are told as JSON.
 #[derive(Clone, Debug)]
 pub(in crate::jobs) struct Accept {
     pub now: Timestamp,
     pub handle: Handle,
     pub due_at: Timestamp,
     pub deadline_at: Timestamp,
-    pub attempts: Value,
+    pub attempts: String,
 }
 
 /// It runs on.
@@ -60,7 +59,7 @@ pub(in crate::jobs) struct Look {
 #[derive(Clone, Debug)]
 pub(in crate::jobs) struct Store {
     pub outputs: Outputs,
-    pub attempts: Value,
+    pub attempts: String,
 }
 
 /// A batch in the order of its ids.
@@ -143,7 +142,7 @@ pub(in crate::jobs) async fn accept(pool: PgPool, batch: Vec<Step<Accept>>) -> s
         r#"
         with locked as (
             select j.generation_id, u.now, u.handle, u.due_at, u.deadline_at, u.attempts
-            from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::jsonb[])
+            from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[])
                 u (id, lease, now, handle, due_at, deadline_at, attempts)
             join job j on j.generation_id = u.id and j.lease = u.lease and j.stage = 'submitting'
             order by j.generation_id for update of j
@@ -153,7 +152,7 @@ pub(in crate::jobs) async fn accept(pool: PgPool, batch: Vec<Step<Accept>>) -> s
             from locked where j.generation_id = locked.generation_id
             returning j.generation_id, j.account_id, locked.now, locked.attempts
         )
-        update generation g set status = 'PROCESSING', started_at = coalesce(g.started_at, moved.now), attempts = moved.attempts
+        update generation g set status = 'PROCESSING', started_at = coalesce(g.started_at, moved.now), attempts = moved.attempts::json
         from moved where g.account_id = moved.account_id and g.generation_id = moved.generation_id
         returning g.generation_id
         "#,
@@ -203,22 +202,22 @@ pub(in crate::jobs) async fn store(pool: PgPool, batch: Vec<Step<Store>>) -> sql
         r#"
         with locked as (
             select j.generation_id, u.outputs, u.attempts
-            from unnest($1::uuid[], $2::uuid[], $3::jsonb[], $4::jsonb[]) u (id, lease, outputs, attempts)
+            from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) u (id, lease, outputs, attempts)
             join job j on j.generation_id = u.id and j.lease = u.lease and j.stage in ('submitting', 'running')
             order by j.generation_id for update of j
         ), moved as (
-            update job j set stage = 'storing', outputs = locked.outputs, failures = 0, patience_until = null
+            update job j set stage = 'storing', outputs = locked.outputs::json, failures = 0, patience_until = null
             from locked where j.generation_id = locked.generation_id
             returning j.generation_id, j.account_id, j.submitted_at, locked.attempts
         )
         update generation g set status = 'PROCESSING', started_at = coalesce(g.started_at, moved.submitted_at),
-            attempts = moved.attempts
+            attempts = moved.attempts::json
         from moved where g.account_id = moved.account_id and g.generation_id = moved.generation_id
         returning g.generation_id
         "#,
         &ordered.ids,
         &ordered.leases,
-        &ordered.each(|change| serde_json::to_value(&change.outputs).unwrap_or_default()),
+        &ordered.each(|change| json(&change.outputs)),
         &ordered.each(|change| change.attempts.clone())
     )
     .fetch_all(&pool)
@@ -231,7 +230,7 @@ pub(in crate::jobs) struct Refused<'a> {
     pub pool: &'a PgPool,
     pub job: &'a Claimed,
     pub lease: Lease,
-    pub attempts: Value,
+    pub attempts: String,
     pub patience_until: Timestamp,
 }
 
@@ -245,7 +244,7 @@ impl Refused<'_> {
                 where generation_id = $1 and lease = $3 and stage in ('ready', 'submitting')
                 returning generation_id
             )
-            update generation g set attempts = $6
+            update generation g set attempts = $6::text::json
             from changed where g.account_id = $2 and g.generation_id = $1
             ",
             self.job.id.uuid(),
@@ -269,8 +268,8 @@ impl Refused<'_> {
                 where generation_id = $1 and lease = $3 and stage in ('ready', 'submitting')
                 returning generation_id
             )
-            update generation g set attempts = $7, provider = $8, model = $9, route = $10, upstream = $6, prompt = $11,
-                options = $12, adjustments = $13, estimated_seconds = $14
+            update generation g set attempts = $7::text::json, provider = $8, model = $9, route = $10, upstream = $6, prompt = $11,
+                options = $12::text::json, adjustments = $13::text::json, estimated_seconds = $14
             from changed where g.account_id = $2 and g.generation_id = $1
             ",
             self.job.id.uuid(),
@@ -284,8 +283,8 @@ impl Refused<'_> {
             to.model.as_str(),
             to.route.0,
             to.text,
-            Value::Object(to.options.clone()),
-            serde_json::to_value(&to.adjustments).unwrap_or_default(),
+            json(&to.options),
+            json(&to.adjustments),
             column(to.estimated_seconds)
         )
         .execute(self.pool)

@@ -6,6 +6,7 @@ mod read;
 mod settle;
 mod work;
 
+use serde::Serialize;
 use sqlx::PgPool;
 
 use crate::domain::{Mode, Timestamp, Upstream};
@@ -44,6 +45,11 @@ fn column(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }
 
+/// A value for a column of JSON. What cannot be told is no JSON, which the database refuses.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
 /// Who is really asked: the sandbox in test mode.
 fn served_by(mode: Mode, upstream: &Upstream) -> &str {
     match mode {
@@ -59,8 +65,13 @@ pub(super) async fn counts(pool: &PgPool) -> sqlx::Result<Vec<(String, i64)>> {
 
 /// The moment since which the oldest due job waits for a worker.
 pub(super) async fn oldest_due(pool: &PgPool, now: Timestamp) -> sqlx::Result<Option<Timestamp>> {
-    let due = sqlx::query_scalar!("select due_at from job where due_at <= $1 order by due_at limit 1", now);
-    Ok(due.fetch_optional(pool).await?.flatten())
+    let due = sqlx::query_scalar!("
+        select min(j.due_at) from upstreams_with_work() u (upstream)
+        cross join lateral (select due_at from job where job.upstream = u.upstream and due_at <= $1 order by due_at limit 1) j
+        ",
+        now
+    );
+    due.fetch_one(pool).await
 }
 
 pub(super) async fn keep_house(pool: &PgPool, now: Timestamp, retention_months: u32) -> sqlx::Result<()> {

@@ -1,15 +1,15 @@
 //! The end of generations.
 
-use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::json;
 use crate::{
     domain::{AccountId, GenerationId, Mode, Status, Timestamp},
     jobs::{Claimed, End, Ending, Failure, Generation, Lease},
 };
 
-/// The end of a generation on its way into the tables.
+/// The end of a generation on its way into the tables; assets, metadata and attempts as JSON.
 #[derive(Clone, Debug)]
 pub(in crate::jobs) struct Settlement {
     now: Timestamp,
@@ -18,10 +18,10 @@ pub(in crate::jobs) struct Settlement {
     id: GenerationId,
     lease: Option<Lease>,
     status: Status,
-    assets: Option<Value>,
-    metadata: Option<Value>,
+    assets: Option<String>,
+    metadata: Option<String>,
     failure: Option<Failure>,
-    attempts: Option<Value>,
+    attempts: Option<String>,
     stop_at: Option<Timestamp>,
 }
 
@@ -35,7 +35,7 @@ impl Settlement {
     pub(in crate::jobs) fn of_worker(job: &Claimed, lease: Lease, end: End, now: Timestamp) -> Self {
         let (status, assets, metadata, failure) = match end.result {
             Ending::Completed { assets, metadata } => {
-                (Status::Completed, Some(serde_json::to_value(assets).unwrap_or_default()), Some(metadata), None)
+                (Status::Completed, Some(json(&assets)), Some(json(&metadata)), None)
             }
             Ending::Failed(failure) => (Status::Failed, None, None, Some(failure)),
         };
@@ -49,7 +49,7 @@ impl Settlement {
             assets,
             metadata,
             failure,
-            attempts: Some(serde_json::to_value(end.attempts).unwrap_or_default()),
+            attempts: Some(json(&end.attempts)),
             stop_at: end.stop_at,
         }
     }
@@ -87,14 +87,14 @@ pub(in crate::jobs) async fn settle(pool: PgPool, batch: Vec<Settlement>) -> sql
         &batch.iter().map(|settlement| settlement.id.uuid()).collect::<Vec<_>>(),
         &batch.iter().map(|settlement| settlement.lease.map(|lease| lease.0)).collect::<Vec<_>>() as &[Option<Uuid>],
         &batch.iter().map(|settlement| settlement.status.as_str().to_owned()).collect::<Vec<_>>(),
-        &batch.iter().map(|settlement| settlement.assets.clone()).collect::<Vec<_>>() as &[Option<Value>],
-        &batch.iter().map(|settlement| settlement.metadata.clone()).collect::<Vec<_>>() as &[Option<Value>],
+        &batch.iter().map(|settlement| settlement.assets.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &batch.iter().map(|settlement| settlement.metadata.clone()).collect::<Vec<_>>() as &[Option<String>],
         &failure(|failure| Some(failure.code.clone())) as &[Option<String>],
         &failure(|failure| failure.reason.clone()) as &[Option<String>],
         &failure(|failure| Some(failure.message.clone())) as &[Option<String>],
         &batch.iter().map(|settlement| settlement.failure.as_ref().map(|failure| failure.retryable)).collect::<Vec<_>>()
             as &[Option<bool>],
-        &batch.iter().map(|settlement| settlement.attempts.clone()).collect::<Vec<_>>() as &[Option<Value>],
+        &batch.iter().map(|settlement| settlement.attempts.clone()).collect::<Vec<_>>() as &[Option<String>],
         &batch.iter().map(|settlement| settlement.stop_at).collect::<Vec<_>>() as &[Option<Timestamp>]
     )
     .fetch_all(&pool)

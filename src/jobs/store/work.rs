@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::{PgPool, types::Json};
 
-use super::{Stage, column, number};
+use super::{Stage, column, json, number};
 use crate::{
     catalog::Asked,
     domain::{AccountId, Credits, GenerationId, Mode, ModelId, ProviderId, Timestamp, Upstream, output::Outputs},
@@ -73,24 +73,20 @@ pub(in crate::jobs) async fn claim(
     limit: u32,
     free: &[(Upstream, u32)],
 ) -> sqlx::Result<Vec<Claimed>> {
-    let busy: Vec<String> =
-        free.iter().filter(|(_, calls)| *calls == 0).map(|(upstream, _)| upstream.to_string()).collect();
     let (upstreams, calls): (Vec<String>, Vec<i32>) =
         free.iter().map(|(upstream, calls)| (upstream.to_string(), column(*calls))).unzip();
     let rows = sqlx::query!(
         r#"
-        with candidate as (
-            select generation_id, upstream, row_number() over (partition by upstream order by due_at) as place
-            from (
-                select generation_id, upstream, due_at from job where due_at <= $1 and upstream <> all ($5)
-                order by due_at limit 4 * $4
-            ) oldest
+        with oldest as (
+            select o.generation_id, o.due_at from upstreams_with_work() u (upstream)
+            left join unnest($5::text[], $6::integer[]) f (upstream, calls) on f.upstream = u.upstream
+            cross join lateral (
+                select j.generation_id, j.due_at from job j where j.upstream = u.upstream and j.due_at <= $1
+                order by j.due_at limit least(coalesce(f.calls, $4), $4)
+            ) o
         ), due as (
-            select j.generation_id from candidate c
-            join job j on j.generation_id = c.generation_id
-            left join unnest($6::text[], $7::integer[]) f (upstream, calls) on f.upstream = c.upstream
-            where j.due_at <= $1 and c.place <= coalesce(f.calls, $4)
-            order by j.due_at limit $4 for update of j skip locked
+            select j.generation_id from oldest o join job j on j.generation_id = o.generation_id
+            where j.due_at <= $1 order by o.due_at limit $4 for update of j skip locked
         ), claimed as (
             update job set lease = $2, due_at = $3 from due where job.generation_id = due.generation_id returning job.*
         )
@@ -106,7 +102,6 @@ pub(in crate::jobs) async fn claim(
         lease.0,
         until,
         column(limit),
-        &busy,
         &upstreams,
         &calls
     )
@@ -195,13 +190,13 @@ pub(in crate::jobs) async fn note_late_success(
         with stopped as (
             delete from job where generation_id = $1 and lease = $3 and stage = 'stopping' returning generation_id
         )
-        update generation g set attempts = $4 from stopped
+        update generation g set attempts = $4::text::json from stopped
         where g.account_id = $2 and g.generation_id = $1 and g.status = 'FAILED'
         ",
         job.id.uuid(),
         job.account.get(),
         lease.0,
-        serde_json::to_value(attempts).unwrap_or_default()
+        json(&attempts)
     )
     .execute(pool)
     .await?;
