@@ -49,6 +49,10 @@ pub(super) struct Exchange<'a> {
 
 /// `POST /graphql`.
 pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Body) -> Response {
+    if edge.turns.available_permits() == 0 {
+        drain(body).await;
+        return turn_away(&headers);
+    }
     let exchange = match Exchange::begin(&edge, &headers).await {
         Ok(exchange) => exchange,
         Err(refused) => {
@@ -57,7 +61,7 @@ pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Bod
         }
     };
     let body = read_body(body).await;
-    let Ok(_turn) = edge.turns.try_acquire() else { return exchange.turn_away() };
+    let Ok(_turn) = edge.turns.try_acquire() else { return turn_away(&headers) };
     match body.and_then(|body| operation::posted(&headers, &body, edge.documents.max_batch())) {
         Ok(Posted::Single(parameters)) => exchange.single(parameters, false).await,
         Ok(Posted::Batch(batch)) => exchange.batch(batch).await,
@@ -75,7 +79,7 @@ pub(super) async fn get(
         Ok(exchange) => exchange,
         Err(refused) => return refused,
     };
-    let Ok(_turn) = edge.turns.try_acquire() else { return exchange.turn_away() };
+    let Ok(_turn) = edge.turns.try_acquire() else { return turn_away(&headers) };
     let unreadable = |_| {
         let error = ApiError::invalid("REQUEST", "", "The query string cannot be read.");
         NotGraphQl(StatusCode::BAD_REQUEST, error)
@@ -84,6 +88,12 @@ pub(super) async fn get(
         Ok(parameters) => exchange.single(parameters, true).await,
         Err(refused) => exchange.refuse(refused).await,
     }
+}
+
+/// Too much is under way. That must cost next to nothing, so nothing is looked at: not even whose call it is.
+fn turn_away(headers: &HeaderMap) -> Response {
+    let media_type = MediaType::of(headers).unwrap_or(MediaType::Json);
+    answer::refusal(StatusCode::SERVICE_UNAVAILABLE, media_type, ApiError::overloaded())
 }
 
 /// Answers at once while the database is away, also what waits for it already.
@@ -236,11 +246,6 @@ impl<'a> Exchange<'a> {
     /// The answer, with the headers that tell what is left.
     pub(super) async fn send(&self, http: Option<&HttpRequest>, answer: Answer) -> Response {
         answer::send(self.edge, self.media_type, &self.caller, http, answer).await
-    }
-
-    /// Too much is under way. That must cost next to nothing, so there is no look at what the caller has left.
-    fn turn_away(&self) -> Response {
-        answer::refusal(StatusCode::SERVICE_UNAVAILABLE, self.media_type, ApiError::overloaded())
     }
 
     async fn refuse(&self, refused: NotGraphQl) -> Response {

@@ -285,20 +285,22 @@ async fn copy(mut file: File, upload: &mut WriteMultipart) -> Result<(), KeepErr
 type Probed = Result<Probe, Vec<u8>>;
 
 async fn probe_spooled(spooled: Spooled) -> Result<(Probed, Spooled), KeepError> {
-    let probed = tokio::task::spawn_blocking(move || match spooled {
-        Spooled::Memory(bytes) => {
-            let probe = probe::probe(Cursor::new(&bytes)).ok_or_else(|| bytes[..bytes.len().min(64)].to_vec());
-            Ok((probe, Spooled::Memory(bytes)))
-        }
-        Spooled::Disk(mut file) => {
-            let mut head = Vec::new();
-            file.rewind()?;
-            file.by_ref().take(64).read_to_end(&mut head)?;
-            file.rewind()?;
-            Ok((probe::probe(&mut file).ok_or(head), Spooled::Disk(file)))
-        }
+    let mut file = match spooled {
+        Spooled::Memory(bytes) => return Ok((probe_bytes(&bytes), Spooled::Memory(bytes))),
+        Spooled::Disk(file) => file,
+    };
+    let probed = tokio::task::spawn_blocking(move || {
+        let mut head = Vec::new();
+        file.rewind()?;
+        file.by_ref().take(64).read_to_end(&mut head)?;
+        file.rewind()?;
+        Ok((probe::probe(&mut file).ok_or(head), Spooled::Disk(file)))
     });
     probed.await.map_err(held_up)?.map_err(|error: std::io::Error| held_up(error))
+}
+
+fn probe_bytes(bytes: &[u8]) -> Probed {
+    probe::probe(Cursor::new(bytes)).ok_or_else(|| bytes[..bytes.len().min(64)].to_vec())
 }
 
 struct Recognised {

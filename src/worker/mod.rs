@@ -19,7 +19,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use shares::Shares;
@@ -32,6 +35,10 @@ use crate::{
 
 /// How long the pool rests without a hint.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The least time between two claims. The first of a quiet moment waits for nothing; of many, fewer and larger ones cost
+/// less.
+const CLAIM_EVERY: Duration = Duration::from_millis(2);
 
 /// The moments at which this process knows that something will be due.
 #[derive(Default)]
@@ -73,13 +80,14 @@ where
     let shares = Arc::new(Shares::default());
     let slots = Arc::new(Semaphore::new(app.config.worker.concurrency as usize));
     let (wakes, ended) = (Arc::new(Wakes::default()), Arc::new(Notify::new()));
+    let mut looked_last = Instant::now();
     while !stop.is_cancelled() {
         let due = app.bus.due.notified();
         tokio::pin!(due);
         due.as_mut().enable();
         let Some(Ok(first)) = stop.run_until_cancelled(slots.acquire()).await else { return };
-        // Steps that are about to end give their places back first: fewer and larger claims cost less.
-        tokio::task::yield_now().await;
+        tokio::time::sleep_until(looked_last + CLAIM_EVERY).await;
+        looked_last = Instant::now();
         let free = slots.available_permits() + 1;
         drop(first);
         let looked_at = app.clock.now();
