@@ -18,6 +18,7 @@ use crate::{
     db::{self, Bus, Database, embedded::Embedded},
     domain::{Clock, Mode},
     egress::Egress,
+    feed::Feed,
     health::RouteHealth,
     jobs::{Claimed, Jobs},
     lifecycle::{Probes, supervised},
@@ -47,6 +48,8 @@ pub struct App {
     pub accounts: Accounts,
     /// Generations and their jobs.
     pub jobs: Jobs,
+    /// Who watches which generation.
+    pub feed: Feed,
     /// The webhook outbox.
     pub webhooks: Webhooks,
     /// Results and uploads.
@@ -109,6 +112,7 @@ impl App {
         Ok(Arc::new(Self {
             accounts: Accounts::new(&database, clock.clone(), config.plans.clone(), seal.clone()),
             jobs: Jobs::new(&database, clock.clone(), bus.clone()),
+            feed: Feed::new(clock.clone()),
             webhooks: Webhooks::new(&database, clock.clone(), seal),
             health: RouteHealth::new(&database, clock.clone(), bus.clone()),
             catalog: RwLock::new(Arc::new(catalog)),
@@ -129,7 +133,8 @@ impl App {
         }))
     }
 
-    /// Starts what every role needs: the bus, the watch on the database, the forgetting of callers whose keys changed.
+    /// Starts what every role needs: the bus, the watch on the database, the forgetting of callers whose keys changed,
+    /// the feed.
     pub fn start(self: &Arc<Self>, stop: &CancellationToken) {
         let (app, until) = (self.clone(), stop.clone());
         self.spawn("bus", stop, async move { app.bus.run(&app.pool, &until).await });
@@ -137,6 +142,8 @@ impl App {
         self.spawn("database watch", stop, async move { app.database.run(&app.pool, &until).await });
         let (app, until) = (self.clone(), stop.clone());
         self.spawn("callers", stop, async move { app.accounts.follow(&app.bus, &until).await });
+        let (app, until) = (self.clone(), stop.clone());
+        self.spawn("feed", stop, async move { app.feed.run(&app.jobs, &app.accounts, &app.bus, &until).await });
         let (app, until) = (self.clone(), stop.clone());
         self.spawn("health", stop, async move { app.health.follow(&until).await });
     }

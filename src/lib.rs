@@ -21,6 +21,7 @@ pub mod catalog;
 pub mod db;
 pub mod domain;
 pub mod egress;
+pub mod feed;
 pub mod health;
 pub mod jobs;
 pub mod ledger;

@@ -26,6 +26,7 @@ mod proc;
 mod report;
 mod rows;
 mod servers;
+mod subscriber;
 
 use std::{
     fs,
@@ -61,6 +62,9 @@ struct Args {
     /// How long each of those takes upstream, in seconds, give or take a tenth
     #[arg(long, default_value_t = 600)]
     run_seconds: u64,
+    /// Subscribers at once
+    #[arg(long, default_value_t = 5_000)]
+    subscribers: usize,
     /// Shorter and smaller in everything: a look, not a measurement
     #[arg(long)]
     quick: bool,

@@ -8,7 +8,7 @@ mod key;
 mod store;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -170,9 +170,9 @@ impl Accounts {
         self.remembered.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Whether the caller's key is still good, by a fresh look.
-    pub async fn is_valid(&self, caller: &Caller) -> sqlx::Result<bool> {
-        Ok(store::find_caller(&self.pool, &caller.key).await?.is_some())
+    /// Those of these keys that are still good, by a fresh look.
+    pub async fn good_keys(&self, keys: &[Hash]) -> sqlx::Result<HashSet<Hash>> {
+        store::good_keys(&self.pool, keys).await
     }
 
     /// Forgets callers whenever the bus says that keys changed, until stopped.

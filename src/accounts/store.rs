@@ -1,5 +1,7 @@
 //! Every statement on accounts, keys and purses, but for admission and settlement, which are functions in the database.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
@@ -90,6 +92,16 @@ pub(super) async fn find_caller(pool: &PgPool, hash: &Hash) -> sqlx::Result<Opti
         per_minute: number(row.per_minute),
         key: *hash,
     }))
+}
+
+/// Those of these keys that are not revoked.
+pub(super) async fn good_keys(pool: &PgPool, keys: &[Hash]) -> sqlx::Result<HashSet<Hash>> {
+    let hashes: Vec<_> = keys.iter().map(|key| key.bytes().to_vec()).collect();
+    let good = sqlx::query_scalar!("select hash from api_key where hash = any($1) and revoked_at is null", &hashes)
+        .fetch_all(pool)
+        .await?;
+    let good: HashSet<&[u8]> = good.iter().map(Vec::as_slice).collect();
+    Ok(keys.iter().copied().filter(|key| good.contains(key.bytes())).collect())
 }
 
 /// Credits that can be spent.

@@ -17,7 +17,7 @@ use sqlx::{
 use tokio_util::task::TaskTracker;
 
 pub use batch::{Batcher, Overloaded};
-pub use bus::{Bus, tell_keys_changed};
+pub use bus::{Bus, Changes, tell_keys_changed};
 pub use watch::Watch;
 
 /// Migrations, compiled in.
@@ -126,6 +126,12 @@ pub async fn is_migrated(pool: &PgPool) -> sqlx::Result<bool> {
         .await?
         .unwrap_or_default();
     Ok(usize::try_from(applied).unwrap_or_default() >= MIGRATIONS.iter().count())
+}
+
+/// Whether the same may well go right in a moment: the database is away, or more is asked of it than it can bear.
+pub fn is_passing(error: &anyhow::Error) -> bool {
+    let is_away = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref().is_some_and(is_away);
+    error.chain().any(|cause| cause.is::<Overloaded>() || is_away(cause))
 }
 
 /// Whether the database is away, as opposed to an error in what we asked of it.

@@ -10,7 +10,7 @@ use async_graphql::{
     Variables,
     parser::{
         self, parse_query,
-        types::{ExecutableDocument, OperationType},
+        types::{ExecutableDocument, OperationDefinition, OperationType, Selection},
     },
 };
 use sha2::{Digest as _, Sha256};
@@ -96,6 +96,11 @@ impl Documents {
         };
         let generations = limits::check(&document, operation, &self.limits)?;
         let kind = operation.ty;
+        if kind == OperationType::Subscription && !has_one_root(operation) {
+            let message =
+                "A subscription has one field at its root, not in a fragment. Subscribe several times instead.";
+            return Err(ApiError::validation(message));
+        }
         let label = label::of(limits::root_fields(&document, &operation.selection_set.node, MAX_LABELLED).into_iter());
         dialect::rewrite(&mut document, operation_name);
         Ok(Prepared { document, kind, generations, label })
@@ -121,6 +126,10 @@ impl Documents {
         }
         Ok(text)
     }
+}
+
+fn has_one_root(operation: &OperationDefinition) -> bool {
+    matches!(&operation.selection_set.node.items[..], [root] if matches!(root.node, Selection::Field(_)))
 }
 
 fn keep<K: std::hash::Hash + Eq, V>(kept: &Kept<K, V>, key: K, value: V) {

@@ -103,11 +103,10 @@ impl ApiError {
 
     /// Something broke here. The cause is logged, once.
     pub fn internal(cause: &anyhow::Error) -> Self {
-        let is_away = cause.chain().any(|cause| cause.downcast_ref::<sqlx::Error>().is_some_and(db::is_away));
         if cause.chain().any(<dyn std::error::Error>::is::<db::Overloaded>) {
             return Self::overloaded();
         }
-        if is_away {
+        if db::is_passing(cause) {
             tracing::warn!(error = format!("{cause:#}"), "a request could not be served now");
             return Self::unavailable();
         }

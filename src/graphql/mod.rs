@@ -14,7 +14,7 @@ mod limits;
 mod mutation;
 mod query;
 pub mod request;
-mod subscription;
+pub mod subscription;
 mod types;
 mod values;
 

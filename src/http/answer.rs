@@ -36,6 +36,8 @@ pub(super) enum MediaType {
     GraphQlJson,
     /// `text/event-stream`.
     Events,
+    /// `multipart/mixed` with `subscriptionSpec=1.0`, for subscriptions only.
+    Multipart,
 }
 
 impl MediaType {
@@ -48,10 +50,15 @@ impl MediaType {
         let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         for part in accepted.flat_map(|value| value.split(',')) {
             let mut parameters = part.split(';').map(str::trim);
+            let is_subscription = || {
+                let spec = |one: &str| Some(one.strip_prefix("subscriptionSpec=")?.trim_matches('"') == "1.0");
+                part.split(';').map(str::trim).any(|one| spec(one) == Some(true))
+            };
             let kind = match parameters.next().unwrap_or_default().to_ascii_lowercase().as_str() {
                 "application/graphql-response+json" => Self::GraphQlJson,
                 "application/json" | "application/*" | "*/*" => Self::Json,
                 "text/event-stream" => Self::Events,
+                "multipart/mixed" if is_subscription() => Self::Multipart,
                 _ => continue,
             };
             let weight = parameters.find_map(|one| one.strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
@@ -335,6 +342,10 @@ mod tests {
             ("application/graphql-response+json, application/json;q=0.9", Some(MediaType::GraphQlJson)),
             ("application/graphql-response+json;q=0.5, application/json", Some(MediaType::Json)),
             ("application/json, text/event-stream", Some(MediaType::Json)),
+            ("multipart/mixed;subscriptionSpec=1.0, application/json", Some(MediaType::Multipart)),
+            (r#"multipart/mixed; boundary=graphql; subscriptionSpec="1.0""#, Some(MediaType::Multipart)),
+            ("multipart/mixed;deferSpec=20220824,application/json", Some(MediaType::Json)),
+            ("multipart/mixed;subscriptionSpec=1.0;q=0.5, application/json", Some(MediaType::Json)),
             ("text/event-stream", Some(MediaType::Events)),
             ("text/html, application/xml;q=0.9, */*;q=0.8", Some(MediaType::Json)),
             ("text/html", None),

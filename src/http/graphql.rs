@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, parser::types::OperationType};
+use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, Variables, parser::types::OperationType};
 use axum::{
     body::{Body, Bytes, HttpBody as _},
     extract::{Query, Request, State, rejection::QueryRejection},
@@ -10,15 +10,16 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use futures_util::Stream;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::time::Instant;
 
 use super::{
     Edge,
     answer::{self, Answer, MediaType, completed, failed},
-    auth,
+    auth, json,
     operation::{self, NotGraphQl, Parameters, Posted},
-    sse,
+    streams,
 };
 use crate::{
     accounts::Caller,
@@ -26,6 +27,7 @@ use crate::{
         document::Prepared,
         error::ApiError,
         request::{HttpRequest, Operation},
+        subscription,
     },
     jobs::idempotency,
 };
@@ -173,14 +175,12 @@ impl<'a> Exchange<'a> {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             return response;
         }
-        if self.media_type == MediaType::Events {
-            let request =
-                ready.map(|(parameters, prepared)| (prepared.label, graphql_request(&http, 0, parameters, &prepared)));
-            return sse::respond(&self, &http, request).await;
+        let is_subscription = kind == Some(OperationType::Subscription);
+        if self.media_type == MediaType::Events || self.media_type == MediaType::Multipart && is_subscription {
+            return streams::respond(&self, &http, ready).await;
         }
-        if kind == Some(OperationType::Subscription) {
-            let message =
-                "Subscriptions need a stream: send Accept: text/event-stream, or use the websocket /graphql/ws.";
+        if is_subscription {
+            let message = "Subscriptions need a stream: send Accept: text/event-stream, or multipart/mixed;subscriptionSpec=1.0, or use the websocket /graphql/ws.";
             let error = ApiError::invalid("REQUEST", "", message);
             return self.refuse(NotGraphQl(StatusCode::BAD_REQUEST, error)).await;
         }
@@ -267,7 +267,24 @@ pub(super) fn prepare(edge: &Edge, parameters: Parameters) -> Ready {
     Ok((parameters, prepared))
 }
 
-pub(super) fn graphql_request(
+/// The results of an operation: of a subscription as they come, of any other the one.
+pub(super) fn results(
+    edge: &Edge,
+    http: Arc<HttpRequest>,
+    parameters: Parameters,
+    prepared: Arc<Prepared>,
+) -> impl Stream<Item = GraphQlResponse> + Send + use<> {
+    let operation_name = parameters.operation_name;
+    // A subscription may rest for long: its variables take a tenth of the room as text, and the document is shared.
+    let variables = serde_json::to_string(&parameters.variables).unwrap_or_default().into_boxed_str();
+    subscription::results(edge.api.clone(), move || {
+        let variables = Variables::from_json(json::read(variables.as_bytes()).unwrap_or_default());
+        let parameters = Parameters { operation_name: operation_name.clone(), variables, ..Parameters::default() };
+        graphql_request(&http, 0, parameters, &prepared)
+    })
+}
+
+fn graphql_request(
     http: &Arc<HttpRequest>,
     index: usize,
     parameters: Parameters,
@@ -281,6 +298,6 @@ pub(super) fn graphql_request(
 }
 
 fn not_acceptable() -> Response {
-    let message = "Accept application/json, application/graphql-response+json or text/event-stream.";
+    let message = "Accept application/json, application/graphql-response+json, text/event-stream or multipart/mixed;subscriptionSpec=1.0.";
     answer::refusal(StatusCode::NOT_ACCEPTABLE, MediaType::Json, ApiError::invalid("REQUEST", "", message))
 }

@@ -1,4 +1,4 @@
-//! The HTTP edge: routes, authentication, GraphQL over HTTP, websockets and event streams, files.
+//! The HTTP edge: routes, authentication, GraphQL over HTTP, subscriptions over websockets and streams, files.
 
 mod answer;
 mod assets;
@@ -10,9 +10,11 @@ pub mod health;
 mod json;
 mod mcp;
 pub mod media;
+mod multipart;
 mod operation;
 pub mod server;
 mod sse;
+mod streams;
 mod uploads;
 mod ws;
 

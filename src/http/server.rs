@@ -23,9 +23,12 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
+use hyper::server::conn::{
+    http1::{self, UpgradeableConnection},
+    http2,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
     service::TowerToHyperService,
 };
 use tokio::{
@@ -122,41 +125,50 @@ async fn close_when_draining(State(draining): State<CancellationToken>, request:
     response
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Protocol {
     Http1,
     Http2,
 }
 
 async fn serve(stream: Counted, protocol: Protocol, router: Router, draining: CancellationToken) {
-    let came_late = draining.is_cancelled();
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
-        .keep_alive(!came_late)
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_EVERY);
-    let service = TowerToHyperService::new(router);
-    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = draining.cancelled(), if !came_late => {
-            let patience = if protocol == Protocol::Http1 { LAST_REQUEST_LIMIT } else { Duration::ZERO };
-            if let Ok(ended) = tokio::time::timeout(patience, connection.as_mut()).await {
-                ended
-            } else {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+    let (stream, service) = (TokioIo::new(stream), TowerToHyperService::new(router));
+    let ended = match protocol {
+        Protocol::Http1 => {
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).keep_alive(!draining.is_cancelled());
+            let connection = pin!(builder.serve_connection(stream, service).with_upgrades());
+            drive(connection, UpgradeableConnection::graceful_shutdown, LAST_REQUEST_LIMIT, &draining).await
+        }
+        Protocol::Http2 => {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_EVERY);
+            let connection = pin!(builder.serve_connection(stream, service));
+            drive(connection, http2::Connection::graceful_shutdown, Duration::ZERO, &draining).await
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(error, "a connection ended badly");
+        tracing::debug!(%error, "a connection ended badly");
     }
+}
+
+/// Serves a connection; when the drain begins, it may end by itself for a while and then is to shut down.
+async fn drive<C: Future<Output = hyper::Result<()>>>(
+    mut connection: Pin<&mut C>,
+    shut_down: fn(Pin<&mut C>),
+    patience: Duration,
+    draining: &CancellationToken,
+) -> hyper::Result<()> {
+    let came_late = draining.is_cancelled();
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = draining.cancelled(), if !came_late => {}
+    }
+    if let Ok(ended) = tokio::time::timeout(patience, connection.as_mut()).await {
+        return ended;
+    }
+    shut_down(connection.as_mut());
+    connection.await
 }
 
 /// What a connection speaks, if it begins to in time. One that is silent when the drain begins has a moment left.
@@ -170,7 +182,7 @@ async fn greeted(stream: &TcpStream, draining: &CancellationToken) -> Option<Pro
     greeted.ok()?.ok()
 }
 
-/// Waits until it shows whether the connection speaks HTTP/1 or HTTP/2, which the builder would do without a limit.
+/// Waits until it shows whether the connection speaks HTTP/1 or HTTP/2.
 async fn greeting(stream: &TcpStream) -> io::Result<Protocol> {
     let mut seen = [0; HTTP2_GREETING.len()];
     loop {

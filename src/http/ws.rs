@@ -12,37 +12,40 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
-use futures_util::StreamExt as _;
+use futures_util::{
+    StreamExt as _,
+    stream::{self, AbortHandle, BoxStream, SelectAll},
+};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::{sync::mpsc, time::Instant};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::time::Instant;
 
 use super::{
     Edge,
     answer::{self, Sent, completed},
     auth,
-    graphql::{graphql_request, prepare},
+    graphql::{prepare, results},
     json,
     operation::{self, Parameters},
+    streams::was_revoked,
 };
 use crate::{
     accounts::Caller,
-    graphql::{
-        error::{self, ApiError},
-        request::HttpRequest,
-    },
+    feed::KeyWatch,
+    graphql::{error, request::HttpRequest},
 };
 
 const PROTOCOL: &str = "graphql-transport-ws";
 /// How long a client may take to say who it is.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
-/// How often a connection is asked for a sign of life, and its key looked at.
+/// How often a connection is asked for a sign of life.
 const PING_EVERY: Duration = Duration::from_secs(25);
 /// Subscriptions of one connection.
 const MAX_SUBSCRIPTIONS: usize = 100;
 /// The largest message from a client.
 const MAX_MESSAGE: usize = 1 << 20;
+/// What a connection that rests keeps for reading; messages that are longer get room of their own.
+const READ_BUFFER: usize = 1 << 10;
 
 /// The close codes of the protocol.
 mod code {
@@ -83,6 +86,18 @@ enum ClientMessage {
 /// Why a connection is closed.
 struct Close(u16, String);
 
+fn forbidden() -> Close {
+    Close(code::FORBIDDEN, "Forbidden".to_owned())
+}
+
+/// Returns when the key is revoked.
+async fn revoked(key: Option<&KeyWatch>) {
+    match key {
+        Some(key) => key.revoked().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What was sent is no message, or too long a one.
 fn unreadable(error: &axum::Error) -> Close {
     if error.to_string().contains("too long") {
@@ -98,6 +113,8 @@ pub(super) async fn upgrade(State(edge): State<Edge>, headers: HeaderMap, upgrad
     let (authorization, request_id) = (text("authorization"), answer::request_id(&headers).map(str::to_owned));
     upgrade
         .protocols([PROTOCOL])
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
         .on_upgrade(move |socket| {
@@ -124,23 +141,32 @@ struct Connection {
     edge: Edge,
     authorization: Option<String>,
     request_id: Option<String>,
-    is_open: bool,
-    running: HashMap<String, DropGuard>,
-    outbox: mpsc::Sender<Outgoing>,
-    outgoing: mpsc::Receiver<Outgoing>,
+    /// The key, once the caller said who it is.
+    key: Option<KeyWatch>,
+    running: HashMap<String, Running>,
+    outgoing: SelectAll<BoxStream<'static, Outgoing>>,
+}
+
+/// A subscription, for as long as this lives.
+struct Running(AbortHandle);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What a subscription sends.
 enum Outgoing {
-    Next(String, Box<GraphQlResponse>),
-    Errors(String, Value),
-    Complete(String),
+    Next(Arc<str>, Box<GraphQlResponse>),
+    Errors(Arc<str>, Value),
+    Complete(Arc<str>),
 }
 
 impl Connection {
     fn new(edge: Edge, authorization: Option<String>, request_id: Option<String>) -> Self {
-        let (outbox, outgoing) = mpsc::channel(16);
-        Self { edge, authorization, request_id, is_open: false, running: HashMap::new(), outbox, outgoing }
+        let (running, outgoing) = (HashMap::new(), SelectAll::new());
+        Self { edge, authorization, request_id, key: None, running, outgoing }
     }
 
     /// Serves until the connection is to be closed; `None` when the client closed it.
@@ -153,23 +179,22 @@ impl Connection {
         loop {
             tokio::select! {
                 () = draining.cancelled() => return Some(Close(code::GOING_AWAY, "The server restarts".to_owned())),
-                () = &mut init_limit, if !self.is_open => {
+                () = &mut init_limit, if self.key.is_none() => {
                     return Some(Close(code::INIT_TIMEOUT, "Connection initialisation timeout".to_owned()));
                 }
-                _ = pings.tick() => match self.ping(socket).await {
+                () = revoked(self.key.as_ref()) => return Some(forbidden()),
+                _ = pings.tick() => send(socket, &json!({"type": "ping"})).await?,
+                Some(message) = self.outgoing.next() => match self.pass_on(socket, message).await {
                     Ok(sent) => sent?,
                     Err(close) => return Some(close),
                 },
-                Some(message) = self.outgoing.recv() => match self.pass_on(socket, message).await {
-                    Ok(sent) => sent?,
-                    Err(close) => return Some(close),
-                },
-                message = socket.recv() => match self.receive(socket, match message? {
-                    Ok(message) => message,
+                message = socket.recv() => match message? {
+                    // In a box, since a connection that rests need not have the room for it.
+                    Ok(message) => match Box::pin(self.receive(socket, message)).await {
+                        Ok(sent) => sent?,
+                        Err(close) => return Some(close),
+                    },
                     Err(error) => return Some(unreadable(&error)),
-                }).await {
-                    Ok(sent) => sent?,
-                    Err(close) => return Some(close),
                 },
             }
         }
@@ -206,7 +231,7 @@ impl Connection {
     }
 
     async fn init(&mut self, payload: Map<String, Value>) -> Result<(), Close> {
-        if self.is_open {
+        if self.key.is_some() {
             return Err(Close(code::TOO_MANY_INITS, "Too many initialisation requests".to_owned()));
         }
         let named = payload.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
@@ -215,28 +240,21 @@ impl Connection {
             let is_bare = !header.trim().contains(' ');
             self.authorization = Some(if is_bare { format!("Bearer {header}") } else { header });
         }
-        self.caller().await?;
-        self.is_open = true;
+        let caller = self.caller().await?;
+        self.key = Some(self.edge.app.feed.watch_key(&caller));
         Ok(())
     }
 
     /// Who is calling, looked at anew: a key may be revoked, or its plan changed, while the connection is open.
-    async fn caller(&self) -> Result<Caller, Close> {
+    async fn caller(&mut self) -> Result<Caller, Close> {
         auth::by_header(&self.edge.app, self.authorization.as_deref()).await.map_err(|error| match error.code {
-            error::UNAUTHENTICATED => Close(code::FORBIDDEN, "Forbidden".to_owned()),
+            error::UNAUTHENTICATED => forbidden(),
             _ => Close(code::TRY_AGAIN_LATER, "The service cannot answer right now".to_owned()),
         })
     }
 
-    async fn ping(&self, socket: &mut WebSocket) -> Result<Option<()>, Close> {
-        if self.is_open {
-            self.caller().await?;
-        }
-        Ok(send(socket, &json!({"type": "ping"})).await)
-    }
-
     async fn subscribe(&mut self, id: String, payload: Map<String, Value>) -> Result<(), Close> {
-        if !self.is_open {
+        if self.key.is_none() {
             return Err(Close(code::UNAUTHORIZED, "Unauthorized".to_owned()));
         }
         if self.running.contains_key(&id) {
@@ -248,35 +266,30 @@ impl Connection {
         let parameters =
             operation::read(payload).map_err(|refused| Close(code::BAD_REQUEST, refused.1.message.into()))?;
         let http = Arc::new(HttpRequest::new(self.caller().await?, None, false));
-        let stop = CancellationToken::new();
-        self.running.insert(id.clone(), stop.clone().drop_guard());
-        let (edge, request_id, outbox) = (self.edge.clone(), self.request_id.clone(), self.outbox.clone());
-        let stream = Stream { edge, http, request_id, id, outbox };
-        let work = async move {
-            // Ends early when the client completes it or the connection is closed.
-            let _ = stop.run_until_cancelled(stream.run(parameters)).await;
-        };
-        self.edge.app.tracker.spawn(work);
+        let results = outgoing(&self.edge, &http, self.request_id.clone(), &id, parameters);
+        let (results, handle) = stream::abortable(results);
+        self.outgoing.push(results.boxed());
+        self.running.insert(id, Running(handle));
         Ok(())
     }
 
     async fn pass_on(&mut self, socket: &mut WebSocket, outgoing: Outgoing) -> Result<Option<()>, Close> {
         let message = match outgoing {
             Outgoing::Next(id, _) | Outgoing::Errors(id, _) | Outgoing::Complete(id)
-                if !self.running.contains_key(&id) =>
+                if !self.running.contains_key(&*id) =>
             {
                 return Ok(Some(()));
             }
             Outgoing::Next(_, result) if was_revoked(&result) => {
-                return Err(Close(code::FORBIDDEN, "Forbidden".to_owned()));
+                return Err(forbidden());
             }
             Outgoing::Next(id, result) => json!({"id": id, "type": "next", "payload": Sent::from(&*result)}),
             Outgoing::Errors(id, errors) => {
-                self.running.remove(&id);
+                self.running.remove(&*id);
                 json!({"id": id, "type": "error", "payload": errors})
             }
             Outgoing::Complete(id) => {
-                self.running.remove(&id);
+                self.running.remove(&*id);
                 json!({"id": id, "type": "complete"})
             }
         };
@@ -284,53 +297,40 @@ impl Connection {
     }
 }
 
-/// Whether a running subscription ended because its key was revoked.
-fn was_revoked(result: &GraphQlResponse) -> bool {
-    result.errors.iter().any(|error| answer::code(error) == Some(error::UNAUTHENTICATED))
-}
-
-struct Stream {
-    edge: Edge,
-    http: Arc<HttpRequest>,
+/// What the operation of a `subscribe` message sends.
+fn outgoing(
+    edge: &Edge,
+    http: &Arc<HttpRequest>,
     request_id: Option<String>,
-    id: String,
-    outbox: mpsc::Sender<Outgoing>,
+    id: &str,
+    parameters: Parameters,
+) -> BoxStream<'static, Outgoing> {
+    let id: Arc<str> = id.into();
+    let (parameters, prepared) = match prepare(edge, parameters) {
+        Ok(ready) => ready,
+        Err(error) => return stream::iter([Outgoing::Errors(id, errors_of(&answer::unread(error)))]).boxed(),
+    };
+    let (label, begun, mut is_first) = (prepared.label, Instant::now(), true);
+    let complete = stream::iter([Outgoing::Complete(id.clone())]);
+    let results = results(edge, http.clone(), parameters, prepared).map(move |result| {
+        let result = completed(result, request_id.as_deref());
+        let was_first = std::mem::take(&mut is_first);
+        if was_first {
+            answer::measure(label, &result, begun.elapsed());
+        }
+        // Errors before anything ran are answered by an `error` message, which ends the subscription.
+        if was_first && result.data == async_graphql::Value::Null && !result.errors.is_empty() {
+            return Outgoing::Errors(id.clone(), errors_of(&result));
+        }
+        result.errors.iter().for_each(answer::count);
+        Outgoing::Next(id.clone(), Box::new(result))
+    });
+    results.chain(complete).boxed()
 }
 
-impl Stream {
-    /// A receiver that is gone ends the stream.
-    async fn run(self, parameters: Parameters) -> Option<()> {
-        let (parameters, prepared) = match prepare(&self.edge, parameters) {
-            Ok(ready) => ready,
-            Err(error) => return self.fail(error).await,
-        };
-        let request = graphql_request(&self.http, 0, parameters, &prepared);
-        let begun = Instant::now();
-        let mut results = self.edge.api.execute_stream(request);
-        let mut first = true;
-        while let Some(result) = results.next().await {
-            let result = completed(result, self.request_id.as_deref());
-            result.errors.iter().for_each(answer::count);
-            let is_first = std::mem::take(&mut first);
-            if is_first {
-                answer::measure(prepared.label, &result, begun.elapsed());
-            }
-            // Errors before anything ran are answered by an `error` message, which ends the subscription.
-            if is_first && result.data == async_graphql::Value::Null && !result.errors.is_empty() {
-                let errors = serde_json::to_value(&result.errors).unwrap_or_default();
-                return self.outbox.send(Outgoing::Errors(self.id, errors)).await.ok();
-            }
-            self.outbox.send(Outgoing::Next(self.id.clone(), Box::new(result))).await.ok()?;
-        }
-        self.outbox.send(Outgoing::Complete(self.id)).await.ok()
-    }
-
-    async fn fail(self, error: ApiError) -> Option<()> {
-        let response = answer::unread(error);
-        response.errors.iter().for_each(answer::count);
-        let errors = serde_json::to_value(&response.errors).unwrap_or_default();
-        self.outbox.send(Outgoing::Errors(self.id, errors)).await.ok()
-    }
+fn errors_of(result: &GraphQlResponse) -> Value {
+    result.errors.iter().for_each(answer::count);
+    serde_json::to_value(&result.errors).unwrap_or_default()
 }
 
 fn pong(payload: Option<Value>) -> Value {

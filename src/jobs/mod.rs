@@ -182,11 +182,11 @@ impl Jobs {
 
     /// A generation of this caller.
     pub async fn find(&self, caller: &Caller, id: GenerationId) -> anyhow::Result<Option<Generation>> {
-        self.find_for_delivery(caller.account, caller.mode, id).await
+        self.find_of(caller.account, caller.mode, id).await
     }
 
-    /// A generation whose webhook is to be delivered.
-    pub async fn find_for_delivery(
+    /// A generation of this account, for those who are not calling: its webhook, and who watches it.
+    pub async fn find_of(
         &self,
         account: AccountId,
         mode: Mode,
@@ -309,7 +309,7 @@ impl Jobs {
             return Ok(Ok(()));
         }
         // It may have ended by an earlier try whose answer was lost; then these very files are its result.
-        let found = self.find_for_delivery(job.account, job.mode, job.id).await?;
+        let found = self.find_of(job.account, job.mode, job.id).await?;
         let is_done = !ours.is_empty() && found.is_some_and(|generation| generation.assets == ours);
         Ok(is_done.then_some(()).ok_or(LeaseLost))
     }

@@ -53,7 +53,7 @@ async fn deliver(app: Arc<App>, lease: Uuid, due: Due) -> Option<Timestamp> {
 }
 
 async fn attempt(app: &App, lease: Uuid, due: &Due) -> anyhow::Result<Option<Timestamp>> {
-    let Some(generation) = app.jobs.find_for_delivery(due.account, due.mode, due.id).await? else {
+    let Some(generation) = app.jobs.find_of(due.account, due.mode, due.id).await? else {
         anyhow::bail!("the generation is gone");
     };
     let body = serde_json::to_vec(&payload(app, &generation))?;

@@ -25,11 +25,15 @@ const MAY_USE: &[(&str, &str)] = &[
     ("providers", "domain catalog media egress trace"),
     ("health", "domain db catalog"),
     ("jobs", "domain db ledger webhooks catalog limits providers trace"),
-    ("app", "domain db config lifecycle accounts catalog egress health jobs ledger limits media providers webhooks"),
+    ("feed", "domain db accounts jobs"),
+    (
+        "app",
+        "domain db config lifecycle accounts catalog egress feed health jobs ledger limits media providers webhooks",
+    ),
     ("client", "domain"),
     ("mcp", "client domain"),
-    ("graphql", "app domain config accounts catalog jobs ledger limits media webhooks"),
-    ("http", "app domain config graphql client mcp accounts catalog jobs ledger limits media webhooks trace"),
+    ("graphql", "app domain config accounts catalog feed jobs ledger limits media webhooks"),
+    ("http", "app domain config graphql client mcp accounts catalog feed jobs ledger limits media webhooks trace"),
     ("worker", "app domain lifecycle accounts catalog egress health jobs ledger limits media providers webhooks trace"),
     (
         "cli",

@@ -4,6 +4,7 @@ mod api;
 mod flight;
 mod idle;
 mod pipeline;
+mod subscribers;
 mod table;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// What `--only` takes.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     "admission",
     "hot",
     "reads",
@@ -27,6 +28,7 @@ pub const NAMES: [&str; 12] = [
     "processes",
     "webhooks",
     "idle",
+    "subscribers",
     "overload",
 ];
 
@@ -46,6 +48,7 @@ pub async fn measure_all(bench: &Bench, report: &mut Report) {
             "processes" => table::processes(bench, &mut report.curves).await,
             "webhooks" => pipeline::webhooks(bench).await,
             "idle" => idle::measure(bench).await,
+            "subscribers" => subscribers::measure(bench).await,
             _ => api::overload(bench).await,
         };
         eprintln!("  {} {}", short(row.figure), row.unit);

@@ -1,7 +1,10 @@
 //! The database goes away and comes back, stops answering, or has no connection left.
 
 use std::{
-    fs, thread,
+    fs,
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -70,6 +73,42 @@ fn with_the_database_down_calls_fail_at_once_and_all_goes_on_when_it_is_back() {
     let next = generate(&served, &key);
     completed(&served, &key, &next);
     quiet.stop();
+    served.stop();
+}
+
+#[test]
+fn a_subscription_outlasts_an_outage() {
+    let mut database = Database::start();
+    let home = database.home();
+    let key = new_key(&home);
+    // No worker runs before the outage is over.
+    let served = home.serve(&["--role", "api", "--listen", "127.0.0.1:0"]);
+    let id = generate(&served, &key);
+    let subscription = json!({"query": format!(r#"subscription {{ generationUpdated(id: "{id}") {{ status }} }}"#)});
+    let mut watching = Command::new("curl");
+    watching.args(["-sN", "--noproxy", "*", "--max-time", "60", &format!("{}/graphql", served.url)]);
+    watching.args(["-H", &format!("Authorization: Bearer {key}"), "-H", "Content-Type: application/json"]);
+    watching.args(["-H", "Accept: text/event-stream", "-d", &subscription.to_string()]);
+    let mut watching = watching.stdout(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(watching.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut state = || told.find(|line| line.starts_with("data: ")).unwrap();
+    assert!(state().contains("PENDING"));
+
+    database.stop();
+    eventually(|| (served.get("/readyz").0 == 503).then_some(()));
+    database.start_again();
+    let working = home.serve(&["--listen", "127.0.0.1:0"]);
+    completed(&working, &key, &id);
+    let last = loop {
+        let state = state();
+        assert!(!state.contains("errors"), "{state}");
+        if !state.contains("PROCESSING") {
+            break state;
+        }
+    };
+    assert!(last.contains("COMPLETED"), "{last}");
+    watching.wait().unwrap();
+    working.stop();
     served.stop();
 }
 

@@ -29,6 +29,7 @@ const PROGRAMS: [&str; 23] = [
     "browser.mjs",
     "graphiql.mjs",
     "mcp.mjs",
+    "multipart.mjs",
     "sse.mjs",
     "ws.mjs",
     "console/catalogue.mjs",
@@ -226,4 +227,16 @@ async fn graphql_sse_watches_to_the_end() {
     check_watched(&told);
     let told = lines(&node(&app, &["sse.mjs", &format!("{}/graphql", app.url), "{ nothing }"]).await);
     assert_eq!(told[0]["errors"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
+}
+
+#[tokio::test]
+async fn apollo_client_watches_to_the_end() {
+    let app = live().await;
+    let variables = json!({"id": app.generate(picture()).await["id"]}).to_string();
+    let told = lines(&node(&app, &["multipart.mjs", &format!("{}/graphql", app.url), WATCH, &variables]).await);
+    check_watched(&told);
+    let unknown = json!({"id": "gen_x"}).to_string();
+    let told = lines(&node(&app, &["multipart.mjs", &format!("{}/graphql", app.url), WATCH, &unknown]).await);
+    assert_eq!(told[0]["error"]["errors"][0]["extensions"]["code"], "NOT_FOUND", "{told:?}");
+    assert_eq!(told[1], "complete");
 }

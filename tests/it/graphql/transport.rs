@@ -159,7 +159,7 @@ async fn what_cannot_be_accepted_is_refused() {
             "reason": "REQUEST",
             "retryable": false
           },
-          "message": "Accept application/json, application/graphql-response+json or text/event-stream."
+          "message": "Accept application/json, application/graphql-response+json, text/event-stream or multipart/mixed;subscriptionSpec=1.0."
         }
       ],
       "status": 406
@@ -245,7 +245,7 @@ async fn a_subscription_needs_a_stream() {
             "reason": "REQUEST",
             "retryable": false
           },
-          "message": "Subscriptions need a stream: send Accept: text/event-stream, or use the websocket /graphql/ws."
+          "message": "Subscriptions need a stream: send Accept: text/event-stream, or multipart/mixed;subscriptionSpec=1.0, or use the websocket /graphql/ws."
         }
       ],
       "status": 400

@@ -36,7 +36,7 @@ impl Socket {
     }
 
     /// A connection of the app's caller.
-    async fn of(app: &TestApp) -> Self {
+    pub async fn of(app: &TestApp) -> Self {
         let mut socket = Self::open(app, "/graphql/ws").await;
         socket.init(&app.key.key).await;
         assert_eq!(socket.next().await, json!({"type": "connection_ack"}));

@@ -269,11 +269,13 @@ fn wrong_names(all: &mut Documents) {
         all.add(PARSE, query, &query.replace("RUN", RUN));
     }
     for query in [
-        "subscription { RUN }",
         "subscription { generationUpdated(id: 1) { id } again: generationUpdated(id: 1) { id } }",
+        "subscription { ...F } fragment F on Subscription { generationUpdated(id: 1) { id } }",
     ] {
-        all.add(REQUEST, query, &query.replace("RUN", RUN));
+        all.add(VALIDATION, query, query);
     }
+    let query = "subscription { RUN }";
+    all.add(REQUEST, query, &query.replace("RUN", RUN));
 }
 
 fn wrong_values(all: &mut Documents) {

@@ -111,8 +111,7 @@ async fn an_end_that_was_written_but_not_answered_keeps_its_files() {
     let id = app.ask(image("a")).await.id();
     let done = app.finish(&id).await;
     // The same end once more, as a worker tries it whose answer was lost.
-    let found =
-        app.app.jobs.find_for_delivery(caller_account(&app).await, doitong::domain::Mode::Test, parse(&id)).await;
+    let found = app.app.jobs.find_of(caller_account(&app).await, doitong::domain::Mode::Test, parse(&id)).await;
     let generation = found.unwrap().unwrap();
     let next = app.ask(image("b")).await.id();
     let (lease, claimed) = app.app.jobs.claim(1, &[], LEASE).await.unwrap();
