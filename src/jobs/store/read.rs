@@ -176,7 +176,8 @@ pub(in crate::jobs) async fn list(pool: &PgPool, listing: &Listing<'_>) -> sqlx:
     let ids = sqlx::query_scalar!(
         r#"
         select generation_id as "id: GenerationId" from generation
-        where account_id = $1 and mode = $2 and ($3::uuid is null or generation_id < $3)
+        where account_id = $1 and mode = $2
+            and generation_id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
             and ($4::text is null or type = $4) and ($5::text is null or status = $5)
             and ($6::text is null or provider = $6)
         order by account_id desc, generation_id desc

@@ -22,7 +22,7 @@ fn published(name: &str) -> PathBuf {
 }
 
 /// Our programs, with what they are made of.
-const PROGRAMS: [&str; 23] = [
+const PROGRAMS: [&str; 24] = [
     "package.json",
     "package-lock.json",
     "audits.mjs",
