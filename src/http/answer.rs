@@ -43,9 +43,15 @@ pub(super) enum MediaType {
 impl MediaType {
     /// The heaviest type of `Accept` that we can send, of equals the first; `None` when there is none.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        if !headers.contains_key(ACCEPT) {
-            return Some(Self::Json);
-        }
+        if headers.contains_key(ACCEPT) { Self::best(headers, |_| true) } else { Some(Self::Json) }
+    }
+
+    /// The same for an answer that is no stream.
+    pub(super) fn of_whole(headers: &HeaderMap) -> Self {
+        Self::best(headers, |kind| matches!(kind, Self::Json | Self::GraphQlJson)).unwrap_or(Self::Json)
+    }
+
+    fn best(headers: &HeaderMap, wanted: impl Fn(Self) -> bool) -> Option<Self> {
         let mut best: Option<(f32, Self)> = None;
         let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         for part in accepted.flat_map(|value| value.split(',')) {
@@ -62,7 +68,7 @@ impl MediaType {
                 _ => continue,
             };
             let weight = parameters.find_map(|one| one.strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
-            if weight > 0.0 && best.is_none_or(|(heaviest, _)| weight > heaviest) {
+            if weight > 0.0 && wanted(kind) && best.is_none_or(|(heaviest, _)| weight > heaviest) {
                 best = Some((weight, kind));
             }
         }
@@ -352,6 +358,18 @@ mod tests {
             ("application/json;q=0", None),
         ] {
             assert_eq!(accepted(accept), kind, "{accept}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_stream_is_sent_as_the_heaviest_whole_type() {
+        for (accept, kind) in [
+            ("multipart/mixed;subscriptionSpec=1.0, application/graphql-response+json", MediaType::GraphQlJson),
+            ("multipart/mixed;subscriptionSpec=1.0, application/json", MediaType::Json),
+            ("multipart/mixed;subscriptionSpec=1.0", MediaType::Json),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_str(accept).unwrap())]);
+            assert_eq!(MediaType::of_whole(&headers), kind, "{accept}");
         }
     }
 }

@@ -161,8 +161,12 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    async fn single(self, parameters: Parameters, reads_only: bool) -> Response {
+    async fn single(mut self, parameters: Parameters, reads_only: bool) -> Response {
         let ready = prepare(self.edge, parameters);
+        let is_subscription = ready.as_ref().is_ok_and(|(_, prepared)| prepared.kind == OperationType::Subscription);
+        if self.media_type == MediaType::Multipart && !is_subscription {
+            self.media_type = MediaType::of_whole(self.headers);
+        }
         let generations = ready.as_ref().map_or(0, |(_, prepared)| prepared.generations);
         let http = match self.http_request(generations > 1) {
             Ok(http) => http,
@@ -175,8 +179,7 @@ impl<'a> Exchange<'a> {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             return response;
         }
-        let is_subscription = kind == Some(OperationType::Subscription);
-        if self.media_type == MediaType::Events || self.media_type == MediaType::Multipart && is_subscription {
+        if matches!(self.media_type, MediaType::Events | MediaType::Multipart) {
             return streams::respond(&self, &http, ready).await;
         }
         if is_subscription {

@@ -86,7 +86,10 @@ where
         tokio::pin!(due);
         due.as_mut().enable();
         let Some(Ok(first)) = stop.run_until_cancelled(slots.acquire()).await else { return };
-        tokio::time::sleep_until(looked_last + CLAIM_EVERY).await;
+        let rested = stop.run_until_cancelled(tokio::time::sleep_until(looked_last + CLAIM_EVERY)).await;
+        if rested.is_none() {
+            return;
+        }
         looked_last = Instant::now();
         let free = slots.available_permits() + 1;
         drop(first);

@@ -82,7 +82,7 @@ pub(in crate::jobs) async fn claim(
             left join unnest($5::text[], $6::integer[]) f (upstream, calls) on f.upstream = u.upstream
             cross join lateral (
                 select j.generation_id, j.due_at from job j where j.upstream = u.upstream and j.due_at <= $1
-                order by j.due_at limit least(coalesce(f.calls, $4), $4)
+                order by j.due_at limit least(coalesce(f.calls, $4), 4 * $4)
             ) o
         ), due as (
             select j.generation_id from oldest o join job j on j.generation_id = o.generation_id
