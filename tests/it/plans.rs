@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Postgres, Row as _, pool::PoolConnection};
 
 use doitong::db::statistics;
 
@@ -120,11 +120,26 @@ fn statements() -> BTreeMap<String, usize> {
     .collect()
 }
 
+/// A statement in one line.
+fn words(statement: &str) -> String {
+    statement.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// An app whose tables are full and known to the planner, and a connection to look at plans by.
+async fn filled() -> (TestApp, PoolConnection<Postgres>) {
+    let test = TestApp::start().await;
+    let mut connection = test.app.pool.acquire().await.unwrap();
+    connection.execute(BACKLOG).await.unwrap();
+    connection.execute(ANALYZE).await.unwrap();
+    (test, connection)
+}
+
 /// A statement that the connection keeps, with its plan once it has one.
 struct Prepared {
     name: String,
     arguments: String,
-    statement: String,
+    /// In one line.
+    words: String,
 }
 
 impl Prepared {
@@ -132,7 +147,7 @@ impl Prepared {
         connection.execute(AssertSqlSafe(format!("prepare {name} as {statement}"))).await.unwrap();
         let nulls = vec!["null"; parameters].join(", ");
         let arguments = if parameters == 0 { String::new() } else { format!("({nulls})") };
-        Self { name, arguments, statement: statement.split_whitespace().collect::<Vec<_>>().join(" ") }
+        Self { name, arguments, words: words(statement) }
     }
 
     async fn plan(&self, connection: &mut PgConnection) -> Plan {
@@ -148,7 +163,7 @@ async fn prepare_all(connection: &mut PgConnection) -> Vec<Prepared> {
     let mut all = Vec::new();
     for (statement, parameters) in statements() {
         let is_plain = ["select", "with", "insert", "update", "delete"].iter().any(|verb| statement.starts_with(verb));
-        let words = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = words(&statement);
         if is_plain && !WHOLE_TABLES.iter().any(|start| words.starts_with(start)) {
             let name = format!("looked_at_{}", all.len());
             all.push(Prepared::new(connection, name, &statement, parameters).await);
@@ -163,20 +178,17 @@ async fn faults_of(connection: &mut PgConnection, all: &[Prepared]) -> Vec<Strin
     let mut faults = Vec::new();
     for one in all {
         let mut found = one.plan(connection).await.faults();
-        if one.statement.starts_with(LIST) {
+        if one.words.starts_with(LIST) {
             found.retain(|fault| !fault.starts_with("reads all of an account"));
         }
-        faults.extend(found.into_iter().map(|fault| format!("{fault}: {}", one.statement)));
+        faults.extend(found.into_iter().map(|fault| format!("{fault}: {}", one.words)));
     }
     faults
 }
 
 #[tokio::test]
 async fn no_statement_reads_a_whole_table_that_grows() {
-    let test = TestApp::start().await;
-    let mut connection = test.app.pool.acquire().await.unwrap();
-    connection.execute(BACKLOG).await.unwrap();
-    connection.execute(ANALYZE).await.unwrap();
+    let (_test, mut connection) = filled().await;
     let all = prepare_all(&mut connection).await;
     let faults = faults_of(&mut connection, &all).await;
     assert!(faults.is_empty(), "{faults:#?}");
@@ -205,10 +217,7 @@ async fn nor_does_one_that_was_planned_when_the_tables_were_empty() {
 
 #[tokio::test]
 async fn the_check_sees_a_scan_and_a_sorted_backlog() {
-    let test = TestApp::start().await;
-    let mut connection = test.app.pool.acquire().await.unwrap();
-    connection.execute(BACKLOG).await.unwrap();
-    connection.execute(ANALYZE).await.unwrap();
+    let (_test, mut connection) = filled().await;
     for (statement, fault) in [
         ("select * from generation where provider = $1", "scans generation_other"),
         ("select * from job where upstream = 'x' and due_at < $1 order by account_id limit 1", "sorts a backlog"),
@@ -225,10 +234,7 @@ async fn the_check_sees_a_scan_and_a_sorted_backlog() {
 /// What the functions of the database read, which have no plan to show: their scans are counted as they run.
 #[tokio::test]
 async fn admission_and_settlement_read_rows_by_their_keys() {
-    let test = TestApp::start().await;
-    let mut connection = test.app.pool.acquire().await.unwrap();
-    connection.execute(BACKLOG).await.unwrap();
-    connection.execute(ANALYZE).await.unwrap();
+    let (_test, mut connection) = filled().await;
     for call in [
         "select * from admit(now(), array(select account_id from filling where n <= 16), array_fill('test'::text, array[16]),
             array(select gen_random_uuid() from generate_series(1, 16)), array(select 'k' || n from generate_series(1, 16) n),

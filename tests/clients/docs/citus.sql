@@ -4,6 +4,19 @@ begin;
 
 create table spread (relation regclass primary key, by text);
 
+create function foreign_keys_lead_to_every_node(relation regclass) returns void language plpgsql as $$
+declare
+    bad text;
+begin
+    select c.conname into bad from pg_constraint c
+    where c.conrelid = $1 and c.contype = 'f' and not exists (
+        select from spread s where s.relation = c.confrelid and s.by is null);
+    if found then
+        raise exception 'the foreign key % leads to a table that is not on every node', bad;
+    end if;
+end
+$$;
+
 -- Unique keys hold the column that rows are spread by, no trigger is one for each statement, and others are allowed
 -- only when asked for.
 create function create_distributed_table(relation regclass, by text, colocate_with regclass default null) returns void
@@ -20,12 +33,7 @@ begin
     if found then
         raise exception 'the unique key % does not hold %', bad, by;
     end if;
-    select c.conname into bad from pg_constraint c
-    where c.conrelid = $1 and c.contype = 'f' and not exists (
-        select from spread s where s.relation = c.confrelid and s.by is null);
-    if found then
-        raise exception 'the foreign key % leads to a table that is not on every node', bad;
-    end if;
+    perform foreign_keys_lead_to_every_node($1);
     select t.tgname into bad from pg_trigger t where t.tgrelid = $1 and not t.tgisinternal;
     if found then
         raise exception 'the trigger % is there already', bad;
@@ -35,15 +43,8 @@ end
 $$;
 
 create function create_reference_table(relation regclass) returns void language plpgsql as $$
-declare
-    bad text;
 begin
-    select c.conname into bad from pg_constraint c
-    where c.conrelid = $1 and c.contype = 'f' and not exists (
-        select from spread s where s.relation = c.confrelid and s.by is null);
-    if found then
-        raise exception 'the foreign key % leads to a table that is not on every node', bad;
-    end if;
+    perform foreign_keys_lead_to_every_node($1);
     insert into spread values ($1, null);
 end
 $$;

@@ -277,12 +277,17 @@ fn on_a_terminal_there_is_a_bar_and_ctrl_c_asks_first_and_leaves_then() {
 
     let mut child = on_a_terminal(&desk, &["watch", &id]);
     until(&mut child, "running");
+    cancel(child);
+    assert_eq!(desk.list()[0]["status"], "CANCELLED");
+}
+
+/// Interrupts a command that follows a generation, and says yes to its question.
+fn cancel(mut child: Child) {
     press(&mut child, CTRL_C);
     until(&mut child, "[y/N]");
     press(&mut child, b"y\n");
     until(&mut child, "is cancelled; it costs nothing");
     assert_eq!(ended(child).code, 130);
-    assert_eq!(desk.list()[0]["status"], "CANCELLED");
 }
 
 #[test]
@@ -296,11 +301,7 @@ fn a_terminal_says_that_the_gateway_is_away_and_goes_on_when_it_is_back() {
     until(&mut child, "reconnecting");
     desk.served = desk.home.serve(&["--listen", &address]);
     until(&mut child, "flux-dev: running");
-    press(&mut child, CTRL_C);
-    until(&mut child, "[y/N]");
-    press(&mut child, b"y\n");
-    until(&mut child, "is cancelled; it costs nothing");
-    assert_eq!(ended(child).code, 130);
+    cancel(child);
 }
 
 #[test]
